@@ -1,0 +1,1 @@
+"""The frozen medical latent diffusion model: autoencoder, denoiser, and the features read from both."""

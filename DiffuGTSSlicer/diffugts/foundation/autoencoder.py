@@ -1,0 +1,146 @@
+"""The autoencoder: MAISI's network as a diffusers component, in MAISI's own form and in the compact one.
+
+The compact form departs from MAISI in two measured ways (docs/decisions.md):
+- no group normalisation: its statistics depend on the crop, so that tiles and whole volumes would differ,
+  and at a small training budget it costs several dB;
+- a low-frequency shortcut: the mean of each 4x4x4 cell passes straight into the first latent channel and
+  straight back out of it, so that the convolutions carry detail only (in the spirit of DC-AE, arXiv 2410.10733).
+
+Latents are always the mean of the posterior, never a sample, and normalised: each channel by its own mean
+and standard deviation over the training scans (compact), or by MAISI's one scale factor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as functional
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from monai.apps.generation.maisi.networks.autoencoderkl_maisi import AutoencoderKlMaisi, MaisiGroupNorm3D
+from torch import nn
+
+CELL = 4
+"""Voxels of the working grid per latent cell, along each axis."""
+
+SHORTCUT_CENTRE, SHORTCUT_GAIN = 0.3, 4.0
+"""The shortcut's affine map between a cell's mean intensity and the first latent channel: about zero mean, unit spread."""
+
+INITIAL_LOG_SIGMA = -6.0
+"""Posterior log-sigma at the start of training: almost deterministic, so that the decoder can start to learn."""
+
+
+class ScanAutoencoder(ModelMixin, ConfigMixin):
+    """Scans (n, 1, k, j, i), model intensities, to latents (n, 4, k/4, j/4, i/4) and back.
+
+    Sizes must be multiples of 4. `normalisation` is "group" (MAISI) or "none" (compact); `shortcut` adds the
+    low-frequency path. `latent_mean` and `latent_std` are buffers, one value per channel.
+    """
+
+    config_name = "config.json"
+
+    @register_to_config
+    def __init__(
+        self,
+        channels: Sequence[int] = (16, 32, 64),
+        residual_blocks: Sequence[int] = (1, 1, 1),
+        latent_channels: int = 4,
+        norm_groups: int = 8,
+        normalisation: str = "none",
+        shortcut: bool = True,
+    ) -> None:
+        super().__init__()
+        if normalisation not in ("none", "group"):
+            raise ValueError(f"normalisation is '{normalisation}', expected 'none' or 'group'")
+        self.network = AutoencoderKlMaisi(
+            spatial_dims=3,
+            in_channels=1,
+            out_channels=1,
+            latent_channels=latent_channels,
+            num_channels=tuple(channels),
+            num_res_blocks=tuple(residual_blocks),
+            norm_num_groups=norm_groups,
+            norm_eps=1e-6,
+            attention_levels=(False,) * len(channels),
+            with_encoder_nonlocal_attn=False,
+            with_decoder_nonlocal_attn=False,
+            use_checkpointing=False,
+            use_convtranspose=False,
+            norm_float16=False,
+            num_splits=1,
+            dim_split=1,
+            save_mem=False,
+        )
+        if normalisation == "none":
+            _remove_normalisation(self.network)
+        if shortcut:
+            self._start_at_the_shortcut()
+        self.register_buffer("latent_mean", torch.zeros(latent_channels))
+        self.register_buffer("latent_std", torch.ones(latent_channels))
+
+    def encode(self, intensities: torch.Tensor, taps: Sequence[int] = ()) -> tuple[torch.Tensor, dict[int, torch.Tensor]]:
+        """Normalised latents, and the outputs of the encoder blocks named by `taps`.
+
+        With three levels of one residual block the compact encoder has blocks 0 (convolution), 1 (16 channels,
+        full resolution), 2 (down: 16 at 1/2), 3 (32 at 1/2), 4 (down: 32 at 1/4), 5 (64 at 1/4).
+        """
+        hidden, features = self._through_encoder(intensities, taps)
+        mean = self.network.quant_conv_mu(hidden).float()
+        return self.normalise(self._add_cell_means(mean, intensities)), features
+
+    def posterior(self, intensities: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and standard deviation of the latents before normalisation: for training only."""
+        mean, sigma = self.network.encode(intensities)
+        return self._add_cell_means(mean.float(), intensities), sigma.float()
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """Model intensities (n, 1, k, j, i), float32, of normalised latents."""
+        return self.decode_unnormalised(latents * _per_channel(self.latent_std) + _per_channel(self.latent_mean))
+
+    def decode_unnormalised(self, latents: torch.Tensor) -> torch.Tensor:
+        """Model intensities of latents as `posterior` gives them: for training only."""
+        intensities = self.network.decode(latents).float()
+        if self.config["shortcut"]:
+            means = functional.interpolate(latents[:, :1].float(), scale_factor=CELL, mode="trilinear")
+            intensities = intensities + means / SHORTCUT_GAIN + SHORTCUT_CENTRE
+        return intensities
+
+    def normalise(self, latents: torch.Tensor) -> torch.Tensor:
+        """Latents with zero mean and unit spread per channel over the training scans."""
+        return (latents - _per_channel(self.latent_mean)) / _per_channel(self.latent_std)
+
+    def _through_encoder(
+        self, intensities: torch.Tensor, taps: Sequence[int]
+    ) -> tuple[torch.Tensor, dict[int, torch.Tensor]]:
+        hidden, features = intensities, {}
+        for index, block in enumerate(self.network.encoder.blocks):
+            hidden = block(hidden)
+            if index in taps:
+                features[index] = hidden
+        return hidden, features
+
+    def _add_cell_means(self, latents: torch.Tensor, intensities: torch.Tensor) -> torch.Tensor:
+        if not self.config["shortcut"]:
+            return latents
+        means = SHORTCUT_GAIN * (functional.avg_pool3d(intensities.float(), CELL) - SHORTCUT_CENTRE)
+        return torch.cat([latents[:, :1] + means, latents[:, 1:]], dim=1)
+
+    def _start_at_the_shortcut(self) -> None:
+        nn.init.zeros_(self.network.quant_conv_log_sigma.conv.weight)
+        nn.init.constant_(self.network.quant_conv_log_sigma.conv.bias, INITIAL_LOG_SIGMA)
+        last = [module for module in self.network.decoder.modules() if isinstance(module, nn.Conv3d)][-1]
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+
+
+def _remove_normalisation(module: nn.Module) -> None:
+    for name, child in list(module.named_children()):
+        if isinstance(child, MaisiGroupNorm3D):
+            setattr(module, name, nn.Identity())
+        else:
+            _remove_normalisation(child)
+
+
+def _per_channel(values: torch.Tensor) -> torch.Tensor:
+    return values.view(1, -1, 1, 1, 1)

@@ -1,0 +1,173 @@
+"""Latent inpainting: what would healthy tissue look like where the finding is?
+
+The hole is the cut score map, dilated, in latent cells. Its latents are found by the denoiser; the known latents
+around it never change. Reverse diffusion is rectified flow: from noise level s to s' < s,
+
+    x_s' = x_s + (s' - s) v,     v = (x_s - z) / s,     z the denoiser's prediction of the clean latents,
+
+one Euler step of diffusers' FlowMatchEulerDiscreteScheduler. Outside the hole the known latents are noised to the
+same level with one fixed noise, which keeps the flow's path straight, and replaced after every step (RePaint,
+Lugmayr et al., CVPR 2022, without resampling).
+
+The compact preset starts from the expected tissue, one prediction at s = 1, and draws texture from there at
+`start_sigma` < 1: diffusion from pure noise was blotchy at its size (docs/decisions.md). MAISI presets start at 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler
+from scipy import ndimage
+
+from diffugts.foundation.autoencoder import CELL, ScanAutoencoder
+from diffugts.foundation.denoiser import HoleDenoiser
+from diffugts.foundation.features import Check, fast_arithmetic, interruptible
+
+CONTEXT_CELLS = 6
+"""Known latent cells kept around the hole when only its surroundings are denoised."""
+
+SMALLEST_CROP_CELLS = 24
+"""Denoising crops are at least this large: the size the compact denoiser was trained on."""
+
+DECODER_HALO_CELLS = 6
+"""Latent cells around a crop that its decoding depends on."""
+
+EDGE_VOXELS = 2.0
+"""Sigma of the soft edge by which decoded tissue is blended into the scan: no seam at the hole's border."""
+
+
+@dataclass(frozen=True)
+class Inpainting:
+    """The outcome on the working grid, for a box of latent cells around the hole.
+
+    `latents` (seeds, 4, k, j, i) of the box; `box` slices in cells; `hole` bool (k, j, i), cells of the whole scan.
+    """
+
+    latents: torch.Tensor
+    box: tuple[slice, slice, slice]
+    hole: np.ndarray
+
+
+def hole_cells(mask: np.ndarray, latent_shape: Sequence[int], dilation_cells: int, inside: np.ndarray) -> np.ndarray:
+    """The hole in latent cells, bool (k, j, i): every cell the mask touches, dilated, where `inside` (voxels) holds.
+
+    `mask` and `inside` are bool (k, j, i) on the working grid; cells whose voxels are mostly outside stay known, so
+    that a finding at the skin is not filled with air.
+    """
+    touched = _cells(mask, latent_shape, np.max)
+    if dilation_cells:
+        touched = ndimage.binary_dilation(touched, ndimage.generate_binary_structure(3, 2), iterations=dilation_cells)
+    return touched & (_cells(inside.astype(np.float32), latent_shape, np.mean) > 0.5)
+
+
+@torch.no_grad()
+def inpaint(
+    denoiser: HoleDenoiser,
+    scheduler: FlowMatchEulerDiscreteScheduler,
+    latents: torch.Tensor,
+    hole: np.ndarray,
+    modality_class: int,
+    steps: int,
+    start_sigma: float,
+    seeds: Sequence[int],
+    check: Check | None = None,
+) -> Inpainting:
+    """Fill the hole of normalised `latents` (1, 4, k, j, i), once per seed, all seeds in one batch.
+
+    `steps` is the number of Euler steps after the expected tissue; 0 gives the expected tissue itself.
+    """
+    box = _crop_box(hole, latents.shape[2:], denoiser.multiple)
+    known = latents[(slice(None), slice(None), *box)].expand(len(seeds), -1, -1, -1, -1)
+    inside = torch.from_numpy(hole[box]).to(latents.device)[None, None]
+    within = inside.expand(len(seeds), 1, -1, -1, -1)
+    hole_level = within.to(latents.dtype)
+    modality = torch.full((len(seeds),), modality_class, device=latents.device)
+    noise = torch.cat([_noise(latents.shape, seed)[(slice(None), slice(None), *box)] for seed in seeds]).to(latents)
+    with interruptible(denoiser, check), fast_arithmetic(latents.device):
+        found = known
+        if denoiser.config["conditioned"]:
+            sigma = torch.ones(len(seeds), device=latents.device)
+            found = denoiser(noise, sigma, known, hole_level, modality)
+        if steps:
+            start = start_sigma if denoiser.config["conditioned"] else 1.0
+            scheduler.set_timesteps(sigmas=list(np.linspace(start, start / steps, steps)), device=latents.device)
+            sample = (1 - start) * torch.where(within, found, known) + start * noise
+            for timestep, level, following in zip(scheduler.timesteps, scheduler.sigmas, scheduler.sigmas[1:]):
+                sigma = level.to(latents).expand(len(seeds))
+                clean = denoiser(sample, sigma, known, hole_level, modality)
+                sample = scheduler.step((sample - clean) / level, timestep, sample, return_dict=False)[0]
+                renoised = (1 - following) * known + following * noise
+                sample = torch.where(within, sample, renoised.to(sample))
+            found = sample
+    return Inpainting(torch.where(within, found.float(), known), box, hole)
+
+
+@torch.no_grad()
+def decode_box(
+    autoencoder: ScanAutoencoder, latents: torch.Tensor, box: tuple[slice, slice, slice], check: Check | None = None
+) -> np.ndarray:
+    """Model intensities (k, j, i) of the cells in `box`, decoded from latents (1, 4, k, j, i) of the whole scan with a halo."""
+    wide = tuple(
+        slice(max(0, s.start - DECODER_HALO_CELLS), min(n, s.stop + DECODER_HALO_CELLS))
+        for s, n in zip(box, latents.shape[2:])
+    )
+    with interruptible(autoencoder, check), fast_arithmetic(latents.device):
+        decoded = autoencoder.decode(latents[(slice(None), slice(None), *wide)])[0, 0].float().cpu().numpy()
+    inner = tuple(slice((s.start - w.start) * CELL, (s.stop - w.start) * CELL) for s, w in zip(box, wide))
+    return decoded[inner]
+
+
+def pasted(latents: torch.Tensor, inpainting: Inpainting, number: int) -> torch.Tensor:
+    """The whole scan's latents with one seed's box in place: bit-equal to `latents` outside the hole."""
+    whole = latents.clone()
+    whole[(slice(None), slice(None), *inpainting.box)] = inpainting.latents[number : number + 1]
+    return whole
+
+
+def blended(
+    intensities: np.ndarray, decoded: np.ndarray, box: tuple[slice, slice, slice], hole: np.ndarray
+) -> np.ndarray:
+    """The scan (k, j, i) with the decoded tissue in the hole, a soft edge between them, and nothing else changed.
+
+    `decoded` covers the voxels of the cells in `box`; `hole` is in cells of the whole scan.
+    """
+    voxels = tuple(slice(s.start * CELL, min(s.stop * CELL, n)) for s, n in zip(box, intensities.shape))
+    shape = tuple(v.stop - v.start for v in voxels)
+    within = hole[box].repeat(CELL, 0).repeat(CELL, 1).repeat(CELL, 2)[: shape[0], : shape[1], : shape[2]]
+    share = ndimage.gaussian_filter(within.astype(np.float32), EDGE_VOXELS)
+    share = np.clip(2 * share - 0.5, 0, 1) * within + np.clip(2 * share - 0.5, 0, 0.5) * ~within
+    result = intensities.copy()
+    part = decoded[: shape[0], : shape[1], : shape[2]]
+    result[voxels] = (1 - share) * intensities[voxels] + share * np.clip(part, 0, None)
+    return result
+
+
+def _noise(shape: torch.Size, seed: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn((1, *shape[1:]), generator=generator)
+
+
+def _cells(array: np.ndarray, latent_shape: Sequence[int], reduce: np.ufunc | object) -> np.ndarray:
+    filled = np.pad(array, [(0, n * CELL - a) for n, a in zip(latent_shape, array.shape)])
+    k, j, i = latent_shape
+    return reduce(filled.reshape(k, CELL, j, CELL, i, CELL), axis=(1, 3, 5))  # type: ignore[operator]
+
+
+def _crop_box(hole: np.ndarray, shape: Sequence[int], multiple: int) -> tuple[slice, slice, slice]:
+    slices = []
+    for axis, size in enumerate(shape):
+        seen = np.flatnonzero(hole.any(axis=tuple(a for a in range(3) if a != axis)))
+        if seen.size == 0:
+            low, high = 0, min(size, SMALLEST_CROP_CELLS)
+        else:
+            low, high = int(seen[0]) - CONTEXT_CELLS, int(seen[-1]) + 1 + CONTEXT_CELLS
+        missing = max(0, SMALLEST_CROP_CELLS - (high - low))
+        low, high = max(0, low - missing // 2), min(size, high + missing - missing // 2)
+        high = min(size, low + -(-(high - low) // multiple) * multiple)
+        low = max(0, high - -(-(high - low) // multiple) * multiple)
+        slices.append(slice(low, high))
+    return tuple(slices)  # type: ignore[return-value]
