@@ -76,7 +76,8 @@ class AnomalyAttention(ModelMixin, ConfigMixin):
         """Features with zero mean and unit spread per channel, outliers clipped."""
         return {
             stride: (
-                (level.float() - _channels(getattr(self, f"mean_{stride}"))) / _channels(getattr(self, f"spread_{stride}"))
+                (level.float() - _channels(getattr(self, f"mean_{stride}")))
+                / _channels(getattr(self, f"spread_{stride}"))
             ).clamp(-8, 8)
             for stride, level in levels.items()
         }
@@ -173,7 +174,9 @@ class Block(nn.Module):
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         features = self.convolution(features)
         power = features.float().square().mean(1, keepdim=True)
-        return functional.silu(features * torch.rsqrt(power + 1e-5).to(features.dtype) * _channels(self.gain).to(features.dtype))
+        return functional.silu(
+            features * torch.rsqrt(power + 1e-5).to(features.dtype) * _channels(self.gain).to(features.dtype)
+        )
 
 
 def _mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:

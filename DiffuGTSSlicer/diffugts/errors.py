@@ -61,6 +61,13 @@ class ResultError(DiffuGTSError):
     exit_code = 7
 
 
+class InstallationError(DiffuGTSError):
+    """A library that the engine needs is missing or cannot be loaded."""
+
+    code = "installation"
+    exit_code = 8
+
+
 class Cancelled(DiffuGTSError):
     """The user asked to stop. Nothing half-written stays behind."""
 

@@ -81,12 +81,12 @@ def inpaint(
     `steps` is the number of Euler steps after the expected tissue; 0 gives the expected tissue itself.
     """
     box = _crop_box(hole, latents.shape[2:], denoiser.multiple)
-    known = latents[(slice(None), slice(None), *box)].expand(len(seeds), -1, -1, -1, -1)
+    known = latents[(slice(None), slice(None)) + box].expand(len(seeds), -1, -1, -1, -1)
     inside = torch.from_numpy(hole[box]).to(latents.device)[None, None]
     within = inside.expand(len(seeds), 1, -1, -1, -1)
     hole_level = within.to(latents.dtype)
     modality = torch.full((len(seeds),), modality_class, device=latents.device)
-    noise = torch.cat([_noise(latents.shape, seed)[(slice(None), slice(None), *box)] for seed in seeds]).to(latents)
+    noise = torch.cat([_noise(latents.shape, seed)[(slice(None), slice(None)) + box] for seed in seeds]).to(latents)
     with interruptible(denoiser, check), fast_arithmetic(latents.device):
         found = known
         if denoiser.config["conditioned"]:
@@ -116,7 +116,7 @@ def decode_box(
         for s, n in zip(box, latents.shape[2:])
     )
     with interruptible(autoencoder, check), fast_arithmetic(latents.device):
-        decoded = autoencoder.decode(latents[(slice(None), slice(None), *wide)])[0, 0].float().cpu().numpy()
+        decoded = autoencoder.decode(latents[(slice(None), slice(None)) + wide])[0, 0].float().cpu().numpy()
     inner = tuple(slice((s.start - w.start) * CELL, (s.stop - w.start) * CELL) for s, w in zip(box, wide))
     return decoded[inner]
 
@@ -124,7 +124,7 @@ def decode_box(
 def pasted(latents: torch.Tensor, inpainting: Inpainting, number: int) -> torch.Tensor:
     """The whole scan's latents with one seed's box in place: bit-equal to `latents` outside the hole."""
     whole = latents.clone()
-    whole[(slice(None), slice(None), *inpainting.box)] = inpainting.latents[number : number + 1]
+    whole[(slice(None), slice(None)) + inpainting.box] = inpainting.latents[number : number + 1]
     return whole
 
 

@@ -79,7 +79,9 @@ class ScanAutoencoder(ModelMixin, ConfigMixin):
         self.register_buffer("latent_mean", torch.zeros(latent_channels))
         self.register_buffer("latent_std", torch.ones(latent_channels))
 
-    def encode(self, intensities: torch.Tensor, taps: Sequence[int] = ()) -> tuple[torch.Tensor, dict[int, torch.Tensor]]:
+    def encode(
+        self, intensities: torch.Tensor, taps: Sequence[int] = ()
+    ) -> tuple[torch.Tensor, dict[int, torch.Tensor]]:
         """Normalised latents, and the outputs of the encoder blocks named by `taps`.
 
         With three levels of one residual block the compact encoder has blocks 0 (convolution), 1 (16 channels,

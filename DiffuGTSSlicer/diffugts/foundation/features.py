@@ -66,7 +66,9 @@ def read_features(
     `tile_voxels` bounds how much goes through the encoder at once.
     """
     device = autoencoder.latent_mean.device
-    scan = pad_to_multiple(torch.from_numpy(np.ascontiguousarray(intensities, np.float32))[None, None], PADDING_MULTIPLE)
+    scan = pad_to_multiple(
+        torch.from_numpy(np.ascontiguousarray(intensities, np.float32))[None, None], PADDING_MULTIPLE
+    )
     with interruptible(autoencoder, check), interruptible(denoiser, check), fast_arithmetic(device):
         latents, encoder_levels = encode_tiles(autoencoder, scan.to(device), tile_voxels)
         levels = add_denoiser_levels(denoiser, latents, encoder_levels, modality_class)

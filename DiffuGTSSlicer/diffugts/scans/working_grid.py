@@ -76,6 +76,10 @@ def resampled(image: sitk.Image, spacing_mm: float, interpolator: int = sitk.sit
     if np.allclose(old, spacing_mm, rtol=1e-4):
         return image
     new_size = [max(4, int((n - 1) * s / spacing_mm + 0.5 + 1e-6) + 1) for n, s in zip(size, old, strict=True)]
+    # More than half a voxel out ITK takes the nearest voxel in all axes; a repeated edge stays linear in the others.
+    beyond = [(m - 1) * spacing_mm / s - (n - 1) for m, n, s in zip(new_size, size, old, strict=True)]
+    if max(beyond) > 0.5:
+        image = sitk.ZeroFluxNeumannPad(image, [0, 0, 0], [int(np.ceil(max(0.0, over))) for over in beyond])
     resample = sitk.ResampleImageFilter()
     resample.SetOutputSpacing((spacing_mm,) * 3)
     resample.SetSize(new_size)

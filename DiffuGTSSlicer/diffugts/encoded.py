@@ -1,0 +1,44 @@
+"""A scan behind the frozen foundation: all that a further description on it needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from diffugts.attention import Queries
+from diffugts.scans.scan import Geometry, Scan
+from diffugts.scans.working_grid import ScanOnGrid
+
+
+@dataclass(frozen=True)
+class EncodedScan:
+    """What is kept of a scan between descriptions.
+
+    `latents` (1, 4, k, j, i) normalised; `queries` by stride, float16; `mirrored` the queries of the left-right mirrored
+    scan, turned back, where the quality asked for them.
+    """
+
+    scan: Scan
+    grid: ScanOnGrid
+    modality_class: int
+    latents: torch.Tensor
+    queries: Queries
+    mirrored: Queries | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes this holds, the scan's own voxels included: what a cache is bounded by."""
+        tensors = [self.latents, *self.queries.values(), *(self.mirrored or {}).values()]
+        return (
+            sum(t.numel() * t.element_size() for t in tensors) + self.scan.voxels.nbytes + self.grid.intensities.nbytes
+        )
+
+    @property
+    def score_geometry(self) -> Geometry:
+        """The grid the attention answers on: two voxels of the working grid to one, centred between them."""
+        g = self.grid.geometry
+        size = tuple(int(n) for n in reversed(self.queries[2].shape[2:]))
+        spacing = tuple(2 * s for s in g.spacing_mm)
+        first = g.ijk_to_lps @ [0.5, 0.5, 0.5, 1.0]
+        return Geometry(size, spacing, tuple(float(v) for v in first[:3]), g.direction)  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""Evaluation on real cases: how good the masks, the pseudo-healthy scans and the words are."""

@@ -1,0 +1,130 @@
+"""Speed and memory of the stages, as figures of one run: the plain way beside ours, the second description beside the first."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import sys
+import time
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+
+from diffugts.foundation.features import fast_arithmetic, read_features
+from diffugts.inpainting import inpaint
+from diffugts.pipeline import DiffuGTSPipeline
+from diffugts.scans.scan import Geometry, Scan
+from diffugts.scans.working_grid import to_working_grid
+
+PLAIN_STEPS = 50
+FIRST, SECOND = "lung cancer", "liver metastasis"
+
+
+@dataclass(frozen=True)
+class SpeedReport:
+    """Seconds per stage, peak memory in MB and the machine. `first_*` from a scan in memory, `second_*` on the kept scan."""
+
+    size: str
+    first_s: float
+    second_s: float
+    first_standard_s: float
+    second_standard_s: float
+    encode_s: float
+    attend_s: float
+    inpaint_s: float
+    refine_s: float
+    measure_s: float
+    plain_loop_s: float
+    peak_rss_mb: float
+    machine: str
+    torch: str
+
+    def as_json(self) -> dict[str, object]:
+        """The figures with the ratios that matter."""
+        figures = {k: round(v, 3) if isinstance(v, float) else v for k, v in asdict(self).items()}
+        return {
+            **figures,
+            "second_to_first_fast": round(self.second_s / self.first_s, 3),
+            "second_to_first_standard": round(self.second_standard_s / self.first_standard_s, 3),
+            "plain_loop_to_ours": round(self.plain_loop_s / max(self.inpaint_s, 1e-9), 1),
+        }
+
+
+def enlarged(scan: Scan, size_xyz: tuple[int, int, int]) -> Scan:
+    """`scan` interpolated to another number of voxels over the same extent: real anatomy at a clinical size."""
+    import SimpleITK as sitk
+
+    image = scan.image()
+    spacing = [s * (n - 1) / (m - 1) for s, n, m in zip(image.GetSpacing(), image.GetSize(), size_xyz)]
+    resampled = sitk.Resample(
+        image, size_xyz, sitk.Transform(), sitk.sitkLinear, image.GetOrigin(), spacing, image.GetDirection(), -1000.0
+    )
+    return Scan(sitk.GetArrayFromImage(resampled), Geometry.of(resampled), scan.modality, scan.sequence, scan.name)
+
+
+def measure_speed(pipeline: DiffuGTSPipeline, scan: Scan, plain_loop: bool = True) -> SpeedReport:
+    """Time the pipeline on a scan, the model being loaded; texts are embedded before, so that both descriptions are alike."""
+    pipeline.understand([FIRST, SECOND])
+    warm = scan.with_voxels(scan.voxels)
+    start = time.perf_counter()
+    encoded = pipeline.encode(warm)
+    fast = pipeline(encoded, [FIRST], "fast")
+    first = time.perf_counter() - start
+    start = time.perf_counter()
+    pipeline(encoded, [SECOND], "fast")
+    second = time.perf_counter() - start
+    start = time.perf_counter()
+    threshold = min(pipeline.preset.threshold, 0.9 * max(f.highest_score for f in fast.findings))
+    standard = pipeline(scan, [FIRST], "standard", threshold=threshold)
+    first_standard = time.perf_counter() - start
+    start = time.perf_counter()
+    pipeline(encoded, [SECOND], "standard", threshold=threshold)
+    second_standard = time.perf_counter() - start
+    timings = {**fast.timings_s, **standard.timings_s}
+    return SpeedReport(
+        size="x".join(str(n) for n in scan.geometry.size),
+        first_s=first,
+        second_s=second,
+        first_standard_s=first_standard,
+        second_standard_s=second_standard,
+        encode_s=timings.get("encode_s", 0.0),
+        attend_s=timings.get("attend_s", 0.0),
+        inpaint_s=timings.get("inpaint_s", 0.0),
+        refine_s=timings.get("refine_s", 0.0),
+        measure_s=timings.get("measure_s", 0.0),
+        plain_loop_s=_plain_loop(pipeline, scan) if plain_loop else float("nan"),
+        peak_rss_mb=peak_memory_mb(),
+        machine=machine(pipeline.device),
+        torch=torch.__version__,
+    )
+
+
+def _plain_loop(pipeline: DiffuGTSPipeline, scan: Scan) -> float:
+    """The plain way to a pseudo-healthy scan: encode again, 50 steps over the whole volume, decode the whole volume."""
+    start = time.perf_counter()
+    grid = to_working_grid(scan, pipeline.preset.spacing_mm, pipeline.preset.ct_curve)
+    features = read_features(pipeline.autoencoder, pipeline.denoiser, grid.intensities, 0)
+    everywhere = np.ones(tuple(features.latents.shape[2:]), bool)
+    result = inpaint(pipeline.denoiser, pipeline.scheduler, features.latents, everywhere, 0, PLAIN_STEPS, 1.0, [0])
+    with torch.no_grad(), fast_arithmetic(features.latents.device):
+        pipeline.autoencoder.decode(result.latents)
+    return time.perf_counter() - start
+
+
+def peak_memory_mb() -> float:
+    """Largest resident memory of this process so far, MB."""
+    usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return usage / 1e6 if sys.platform == "darwin" else usage / 1024
+
+
+def machine(device: torch.device | str) -> str:
+    """The machine in words: processor, cores used, GPU if it is one that computes."""
+    name = platform.processor() or platform.machine()
+    if os.path.exists("/proc/cpuinfo"):
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            name = next((line.split(":")[1].strip() for line in file if line.startswith("model name")), name)
+    if str(device).startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    return f"{name}, {torch.get_num_threads()} threads"

@@ -1,0 +1,1 @@
+"""Findings: what was found for each description, measured, judged, written and shown."""

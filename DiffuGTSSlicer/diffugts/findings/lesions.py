@@ -1,0 +1,149 @@
+"""Lesions: the connected parts of a mask, measured, and the verdict they lead to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+from scipy.spatial import ConvexHull, QhullError
+from scipy.spatial.distance import pdist
+
+from diffugts.findings.finding import Lesion, Verdict
+from diffugts.scans.scan import Geometry, Scan
+
+TOUCHING = np.ones((3, 3, 3))
+"""26-connectivity: voxels that share a corner are one lesion."""
+
+LOWEST_ANOMALY_SCORE = 0.5
+
+
+@dataclass(frozen=True)
+class VerdictRule:
+    """When something counts as found.
+
+    A region above `threshold` is a finding. It is uncertain when its highest score is less than `uncertain_margin` above
+    the threshold, or the image-level anomaly score speaks against it (below `least_anomaly_score`). Without a region,
+    a highest score within `uncertain_margin` below the threshold is uncertain, anything lower is not found.
+    """
+
+    threshold: float
+    uncertain_margin: float = 0.15
+    least_anomaly_score: float = LOWEST_ANOMALY_SCORE
+
+
+def cut(score_map: np.ndarray, threshold: float, smallest_lesion_ml: float, geometry: Geometry) -> np.ndarray:
+    """The mask (k, j, i): voxels above `threshold` in connected regions of at least `smallest_lesion_ml`."""
+    mask = score_map > threshold
+    box = _box(mask)
+    if box is None or smallest_lesion_ml <= 0:
+        return mask
+    labels, count = ndimage.label(mask[box], TOUCHING)
+    volumes = np.bincount(labels.ravel(), minlength=count + 1) * geometry.voxel_ml
+    kept = volumes >= smallest_lesion_ml
+    kept[0] = False
+    mask = mask.copy()
+    mask[box] = kept[labels]
+    return mask
+
+
+def measure_lesions(mask: np.ndarray, score_map: np.ndarray, scan: Scan) -> list[Lesion]:
+    """The lesions of a mask (k, j, i), highest score first, then largest; `label` counts from 1 in that order."""
+    box = _box(mask)
+    if box is None:
+        return []
+    labels, _ = ndimage.label(mask[box], TOUCHING)
+    start = np.array([s.start for s in box])
+    found = []
+    for number, part in enumerate(ndimage.find_objects(labels), start=1):
+        region = labels[part] == number
+        corner = start + [s.start for s in part]
+        whole = tuple(slice(c, c + n) for c, n in zip(corner, region.shape))
+        scores, values = score_map[whole][region], scan.voxels[whole][region]
+        centre_kji = np.argwhere(region).mean(0) + corner
+        centre = scan.geometry.ijk_to_ras @ [*centre_kji[::-1], 1.0]
+        found.append(
+            Lesion(
+                label=0,
+                volume_ml=float(region.sum()) * scan.geometry.voxel_ml,
+                longest_axial_diameter_mm=longest_axial_diameter_mm(region, scan.geometry),
+                centroid_ras_mm=(float(centre[0]), float(centre[1]), float(centre[2])),
+                mean_intensity=float(values.mean()),
+                mean_score=float(scores.mean()),
+                highest_score=float(scores.max()),
+            )
+        )
+    found.sort(key=lambda lesion: (-round(lesion.highest_score, 3), -lesion.volume_ml))
+    return [Lesion(**{**lesion.__dict__, "label": number}) for number, lesion in enumerate(found, start=1)]
+
+
+def longest_axial_diameter_mm(region: np.ndarray, geometry: Geometry) -> float:
+    """Longest distance between voxel centres of one axial slice, plus one voxel, over all slices of `region` (k, j, i).
+
+    Slices are taken across the array axis nearest to the patient's superior-inferior axis, so that it holds for sagittal,
+    coronal and oblique acquisitions.
+    """
+    axis = axial_axis(geometry)
+    spacing_kji = np.array(geometry.spacing_mm[::-1])
+    in_plane = [a for a in range(3) if a != axis]
+    longest = 0.0
+    for section in np.moveaxis(region, axis, 0):
+        if section.any():
+            edge = section & ~ndimage.binary_erosion(section)
+            longest = max(longest, _largest_distance(np.argwhere(edge) * spacing_kji[in_plane]))
+    return longest + float(spacing_kji[in_plane].mean())
+
+
+def axial_axis(geometry: Geometry) -> int:
+    """The array axis (0 = k, 1 = j, 2 = i) nearest to the patient's superior-inferior axis."""
+    directions = np.reshape(geometry.direction, (3, 3))
+    return 2 - int(np.argmax(np.abs(directions[2])))
+
+
+def verdict(
+    description: str, score_map: np.ndarray, lesions: Sequence[Lesion], anomaly_score: float, rule: VerdictRule
+) -> tuple[Verdict, list[str]]:
+    """The verdict on one description and the sentences that explain it."""
+    highest = float(score_map.max()) if score_map.size else 0.0
+    threshold = f"{rule.threshold:.2f}"
+    if not lesions:
+        if highest > rule.threshold:
+            return Verdict.UNCERTAIN, [
+                f"Only specks smaller than the smallest lesion lie above {threshold} for '{description}'; highest score {highest:.2f}."
+            ]
+        if highest > rule.threshold - rule.uncertain_margin:
+            return Verdict.UNCERTAIN, [
+                f"Nothing above {threshold} for '{description}', but close to it: highest score {highest:.2f}. Look at the map."
+            ]
+        return Verdict.NOT_FOUND, [f"Nothing above {threshold} for '{description}'; highest score {highest:.2f}."]
+    if anomaly_score < rule.least_anomaly_score:
+        return Verdict.UNCERTAIN, [
+            f"Uncertain: regions lie above {threshold}, but the scan as a whole speaks against '{description}' "
+            f"(anomaly score {anomaly_score:.2f})."
+        ]
+    if highest < rule.threshold + min(rule.uncertain_margin, 0.9 * (1 - rule.threshold)):
+        return Verdict.UNCERTAIN, [f"Uncertain: the highest score, {highest:.2f}, is only just above {threshold}."]
+    return Verdict.FOUND, []
+
+
+def _box(mask: np.ndarray) -> tuple[slice, slice, slice] | None:
+    """Bounding box of a mask, None where it is empty: labelling a whole scan for a small finding would take seconds."""
+    slices = []
+    for axis in range(3):
+        seen = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
+        if seen.size == 0:
+            return None
+        slices.append(slice(int(seen[0]), int(seen[-1]) + 1))
+    return slices[0], slices[1], slices[2]
+
+
+def _largest_distance(points: np.ndarray) -> float:
+    if len(points) < 2:
+        return 0.0
+    if len(points) > 3:
+        try:
+            points = points[ConvexHull(points).vertices]
+        except QhullError:
+            pass  # the points lie on one line: their own distances are few enough
+    return float(pdist(points).max())

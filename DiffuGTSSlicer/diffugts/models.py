@@ -1,0 +1,117 @@
+"""Models: where they lie, what they are, and loading one.
+
+A model is a folder in diffusers' layout (`DiffuGTSPipeline.save_pretrained`). Shipped models are looked for
+beside the package, so that the same code finds them in the source tree, in an installed extension and in a wheel.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from diffugts.errors import ModelError
+
+if TYPE_CHECKING:
+    from diffugts.pipeline import DiffuGTSPipeline
+
+INDEX = "model_index.json"
+_PACKAGE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """A model on this machine: its name, folder, one-line title, size on disk and the checksum of its weights."""
+
+    name: str
+    folder: Path
+    title: str
+    size_mb: float
+    weights_sha256: str
+
+
+def shelves() -> tuple[Path, ...]:
+    """Folders that may hold shipped models: of the wheel, of the installed extension, of the source tree."""
+    return (
+        _PACKAGE / "shipped_models",
+        _PACKAGE.parent / "Resources" / "Models",
+        _PACKAGE.parent.parent / "Resources" / "Models",
+    )
+
+
+def find_model(name_or_folder: str | Path) -> Path:
+    """The folder of a model, by a shipped model's name or by its path.
+
+    Raises ModelError where there is none, naming the models that there are.
+    """
+    for shelf in shelves():
+        if (shelf / str(name_or_folder) / INDEX).is_file():
+            return shelf / str(name_or_folder)
+    folder = Path(name_or_folder)
+    if (folder / INDEX).is_file():
+        return folder
+    known = ", ".join(f"'{path.name}'" for path in _shipped()) or "none"
+    raise ModelError(
+        f"There is no model '{name_or_folder}' (shipped with this installation: {known}). Give one of these names, or "
+        f"the folder of a model, which holds a file {INDEX}."
+    )
+
+
+def list_models() -> list[ModelCard]:
+    """The shipped models."""
+    return [describe_model(path) for path in _shipped()]
+
+
+def describe_model(folder: Path) -> ModelCard:
+    """What a model folder holds. Raises ModelError where it is incomplete."""
+    from diffugts.preset import ModelPreset
+
+    preset = ModelPreset.load(folder)
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return ModelCard(preset.name, folder, preset.title, size / 1e6, weights_sha256(folder))
+
+
+def weights_sha256(folder: Path) -> str:
+    """One checksum over all weight files of a model, by their order of name: what a result was made with."""
+    weights = sorted(folder.rglob("*.safetensors"))
+    if not weights:
+        raise ModelError(f"The model in '{folder}' has no weights (*.safetensors). Install the model again.")
+    digest = hashlib.sha256()
+    for path in weights:
+        digest.update(path.relative_to(folder).as_posix().encode())
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def load_pipeline(folder: Path, device: str = "cpu") -> DiffuGTSPipeline:
+    """Load a model in single precision onto a device.
+
+    Raises ModelError where files are missing, damaged or do not fit together.
+    """
+    import torch
+    from safetensors import SafetensorError
+
+    from diffugts.pipeline import DiffuGTSPipeline
+
+    try:
+        pipeline = DiffuGTSPipeline.from_pretrained(folder, torch_dtype=torch.float32, local_files_only=True)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, json.JSONDecodeError) as error:
+        raise ModelError(
+            f"The model in '{folder}' cannot be loaded: {error} Some of its files are missing or damaged; install it again."
+        ) from error
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline.to(device)
+
+
+def _shipped() -> Iterator[Path]:
+    seen = set()
+    for shelf in shelves():
+        for index in sorted(shelf.glob(f"*/{INDEX}")) if shelf.is_dir() else ():
+            if index.parent.name not in seen:
+                seen.add(index.parent.name)
+                yield index.parent

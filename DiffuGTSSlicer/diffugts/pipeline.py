@@ -1,0 +1,471 @@
+"""DiffuGTS as a diffusers pipeline: encode, attend, inpaint, refine.
+
+    pipeline = DiffuGTSPipeline.from_pretrained("Resources/Models/compact")
+    segmentation = pipeline(read_scan("scan.nrrd"), ["hypodense liver metastasis"])
+
+or, step by step, keeping the scan for further descriptions:
+
+    encoded = pipeline.encode(scan)
+    attention = pipeline.attend(encoded, descriptions)
+    healthy = pipeline.inpaint(encoded, pipeline.hole(encoded, mask))
+
+Load through this class: plain `DiffusionPipeline.from_pretrained` does not know it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+from diffusers import DiffusionPipeline, FlowMatchEulerDiscreteScheduler
+from scipy import ndimage
+
+from diffugts.attention import AnomalyAttention, Queries
+from diffugts.descriptions.bank import EmbeddingBank, embed_with_bank
+from diffugts.descriptions.description import Description, parse_descriptions
+from diffugts.descriptions.encoder import TextEncoder, load_text_encoder
+from diffugts.descriptions.templates import prompt_pair
+from diffugts.encoded import EncodedScan
+from diffugts.errors import DescriptionError
+from diffugts.findings.finding import Finding, ModelIdentity, Segmentation
+from diffugts.findings.lesions import VerdictRule, cut, measure_lesions, verdict
+from diffugts.foundation.autoencoder import CELL, ScanAutoencoder
+from diffugts.foundation.body import filled_body
+from diffugts.foundation.denoiser import HoleDenoiser, modality_class
+from diffugts.foundation.features import ScanFeatures, fast_arithmetic, pad_to_multiple, read_features
+from diffugts.inpainting import Inpainting, blended, decode_box, hole_cells, inpaint, pasted
+from diffugts.preset import ModelPreset, QualityLevel
+from diffugts.protocol import ProgressCallback, Quality, Region, Stage
+from diffugts.refinement import pixel_residual, refined_score, without_indifferent_regions
+from diffugts.scans.scan import Scan
+from diffugts.scans.working_grid import ScanOnGrid, to_working_grid
+
+BANK_FILE = "embedding_bank.safetensors"
+HALF = 2
+"""The attention answers at every second voxel of the working grid."""
+
+
+@dataclass(frozen=True)
+class Attention:
+    """What the attention says of one description: `score` float32 (k, j, i) at half the working grid's resolution, 0..1."""
+
+    description: Description
+    score: np.ndarray
+    anomaly_score: float
+
+
+@dataclass(frozen=True)
+class PseudoHealthy:
+    """A pseudo-healthy scan on the working grid, model intensities (k, j, i).
+
+    `intensities` the scan with healthy tissue in the hole; `pixel_residual` how far the decoded scan and the decoded
+    pseudo-healthy scan lie apart, 0 outside the hole's surroundings; `signed` the same with its sign, unsmoothed;
+    `hole` bool, voxels; `inpainting` what it was decoded from.
+    """
+
+    intensities: np.ndarray
+    pixel_residual: np.ndarray
+    signed: np.ndarray
+    hole: np.ndarray
+    inpainting: Inpainting
+
+
+class DiffuGTSPipeline(DiffusionPipeline):
+    """The whole method. See the module's docstring for its use.
+
+    Components: `autoencoder` and `denoiser` (frozen), `scheduler`, `attention` (trained), `text_encoder` and `tokenizer`
+    (optional: without them the preset's own encoder is loaded when the embedding bank does not know a text).
+    """
+
+    _optional_components = ["text_encoder", "tokenizer"]
+
+    def __init__(
+        self,
+        autoencoder: ScanAutoencoder,
+        denoiser: HoleDenoiser,
+        scheduler: FlowMatchEulerDiscreteScheduler,
+        attention: AnomalyAttention,
+        text_encoder: Any = None,
+        tokenizer: Any = None,
+        preset: ModelPreset | None = None,
+        bank: EmbeddingBank | None = None,
+    ) -> None:
+        super().__init__()
+        self.register_modules(
+            autoencoder=autoencoder,
+            denoiser=denoiser,
+            scheduler=scheduler,
+            attention=attention,
+            text_encoder=text_encoder,
+            tokenizer=tokenizer,
+        )
+        for module in (autoencoder, denoiser, attention):
+            module.eval().requires_grad_(False)
+        self.preset = preset or ModelPreset("unnamed", "A model without preset.json")
+        self.bank = bank
+        self.identity = ModelIdentity(self.preset.name, "", "")
+        self._texts = TextEncoder(text_encoder, tokenizer) if text_encoder is not None else None
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, **options: Any) -> DiffuGTSPipeline:
+        """Load a model folder. Raises ModelError or what diffusers raises; `models.load_pipeline` puts these into words."""
+        from diffugts.models import weights_sha256
+
+        folder = Path(folder)
+        preset = ModelPreset.load(folder)
+        bank = EmbeddingBank.load(folder / BANK_FILE) if (folder / BANK_FILE).is_file() else None
+        pipeline = super().from_pretrained(str(folder), preset=preset, bank=bank, **options)
+        pipeline.identity = ModelIdentity(preset.name, str(folder), weights_sha256(folder))
+        return pipeline
+
+    def save_pretrained(self, folder: str | Path, **options: Any) -> None:
+        """Write the model folder: diffusers' layout, the preset and the embedding bank."""
+        super().save_pretrained(str(folder), safe_serialization=True, **options)
+        self.preset.save(Path(folder))
+        if self.bank is not None:
+            self.bank.save(Path(folder) / BANK_FILE)
+
+    # -- the four stages ---------------------------------------------------------------------------------------------
+
+    def encode(self, scan: Scan, progress: ProgressCallback | None = None, mirror: bool = False) -> EncodedScan:
+        """Bring a scan to the working grid and through the frozen foundation; once per scan.
+
+        Raises ScanError for geometry or content the method cannot work on.
+        """
+        grid = to_working_grid(scan, self.preset.spacing_mm, self.preset.ct_curve)
+        return self.encode_grid(scan, grid, grid.intensities, progress, mirror)
+
+    def encode_grid(
+        self,
+        scan: Scan,
+        grid: ScanOnGrid,
+        intensities: np.ndarray,
+        progress: ProgressCallback | None = None,
+        mirror: bool = False,
+    ) -> EncodedScan:
+        """As `encode`, for intensities (k, j, i) that are already on the scan's working grid."""
+        grid = replace(grid, intensities=intensities)
+        number = modality_class(scan.modality, scan.sequence)
+        check = _Counter(progress, Stage.ENCODING, self._layers() * (2 if mirror else 1))
+        features = read_features(self.autoencoder, self.denoiser, intensities, number, check=check)
+        queries = self._queries(features)
+        mirrored = None
+        if mirror:
+            padded = pad_to_multiple(torch.from_numpy(intensities)[None, None], 16)[0, 0].numpy()
+            turned = read_features(self.autoencoder, self.denoiser, padded[:, :, ::-1], number, check=check)
+            mirrored = {stride: query.flip(-1) for stride, query in self._queries(turned).items()}
+        return EncodedScan(scan, grid, number, features.latents, queries, mirrored)
+
+    def attend(
+        self,
+        encoded: EncodedScan,
+        descriptions: Sequence[str | Description],
+        progress: ProgressCallback | None = None,
+    ) -> list[Attention]:
+        """The attention to each description. Raises DescriptionError where a text needs an encoder that is not there."""
+        parsed = self.understand(descriptions)
+        results = []
+        for number, description in enumerate(parsed):
+            if progress:
+                progress(Stage.ATTENDING, number, len(parsed))
+            results.append(self._attend_one(encoded, description))
+        if progress:
+            progress(Stage.ATTENDING, len(parsed), len(parsed))
+        return results
+
+    def hole(self, encoded: EncodedScan, mask: np.ndarray) -> np.ndarray:
+        """The hole, in latent cells, for a mask (k, j, i) of the working grid."""
+        body = filled_body(encoded.grid.intensities, encoded.scan.modality)
+        return hole_cells(mask, encoded.latents.shape[2:], self.preset.dilation_cells, body)
+
+    def inpaint(
+        self,
+        encoded: EncodedScan,
+        hole: np.ndarray,
+        steps: int = 4,
+        seeds: Sequence[int] = (0,),
+        progress: ProgressCallback | None = None,
+    ) -> PseudoHealthy:
+        """The pseudo-healthy scan for a hole in latent cells; with several seeds the median of their decodings."""
+        check = _Counter(progress, Stage.INPAINTING, self._layers(self.denoiser) * (steps + 1) + 40 * (len(seeds) + 1))
+        result = inpaint(
+            self.denoiser,
+            self.scheduler,
+            encoded.latents,
+            hole,
+            encoded.modality_class,
+            steps,
+            self.preset.start_sigma,
+            seeds,
+            check,
+        )
+        box = result.box
+        before = decode_box(self.autoencoder, encoded.latents, box, check)
+        after = np.median(
+            [
+                decode_box(self.autoencoder, pasted(encoded.latents, result, number), box, check)
+                for number in range(len(seeds))
+            ],
+            axis=0,
+        )
+        return _pseudo_healthy(encoded, hole, result, before, after)
+
+    def feature_residual(
+        self, encoded: EncodedScan, healthy: PseudoHealthy, description: Description, check: Any = None
+    ) -> np.ndarray:
+        """R_f (k, j, i) at half the working grid's resolution: the attention's logit before and after, where it differs."""
+        grid = encoded.grid
+        features = read_features(
+            self.autoencoder, self.denoiser, healthy.intensities, encoded.modality_class, check=check
+        )
+        after = self._logits(self._queries(features), description, grid.modality, grid.sequence)[0]
+        before = self._logits(encoded.queries, description, grid.modality, grid.sequence)[0]
+        return (before - after).numpy()
+
+    # -- all of it ---------------------------------------------------------------------------------------------------
+
+    def __call__(  # type: ignore[override]
+        self,
+        scan: Scan | EncodedScan,
+        descriptions: Sequence[str],
+        quality: str | Quality = Quality.STANDARD,
+        region: Region | None = None,
+        threshold: float | None = None,
+        smallest_lesion_ml: float = 0.1,
+        seed: int = 0,
+        progress: ProgressCallback | None = None,
+    ) -> Segmentation:
+        """Segment what the descriptions say in a scan, or in one that was encoded before.
+
+        `region` limits findings to a box in RAS mm; `threshold` overrides the preset's; `seed` is the first of the
+        inpainting's seeds. Results lie on the scan's own grid. The same arguments give the same results.
+        """
+        level = self.preset.qualities[Quality(quality).value]
+        timings: dict[str, float] = {}
+        if isinstance(scan, Scan):
+            with _timed(timings, "encode_s"):
+                scan = self.encode(scan, progress, mirror=level.mirror)
+        rule = VerdictRule(threshold if threshold is not None else self.preset.threshold, self.preset.uncertain_margin)
+        allowed = _region_mask(scan, region)
+        with _timed(timings, "attend_s"):
+            attentions = self.attend(scan, descriptions, progress)
+            maps = [self._map(scan, attention.score, allowed) for attention in attentions]
+        masks = [cut(score, rule.threshold, smallest_lesion_ml, scan.scan.geometry) for score in maps]
+        healthy = None
+        if level.inpaint:
+            maps, masks, healthy = self._explain(
+                scan, attentions, maps, masks, rule, level, seed, smallest_lesion_ml, timings, progress
+            )
+        with _timed(timings, "measure_s"):
+            findings = [
+                self._finding(scan, attention, score, mask, rule)
+                for attention, score, mask in zip(attentions, maps, masks)
+            ]
+            volumes = _on_scan(scan, healthy) if healthy is not None else (None, None, None)
+        return Segmentation(
+            scan=scan.scan,
+            findings=findings,
+            pseudo_healthy=volumes[0],
+            residual=volumes[1],
+            hole=volumes[2],
+            quality=Quality(quality),
+            seed=seed,
+            timings_s=timings,
+            model=self.identity,
+            device=str(self.device),
+            notes=list(scan.scan.notes),
+        )
+
+    def understand(self, descriptions: Sequence[str | Description]) -> list[Description]:
+        """Descriptions as the vocabulary reads them; those already read pass through."""
+        parsed: list[Description] = []
+        for description in descriptions:
+            parsed += [description] if isinstance(description, Description) else parse_descriptions([description])
+        return parsed
+
+    def on_working_grid(self, encoded: EncodedScan, score: np.ndarray) -> np.ndarray:
+        """A map (k, j, i) at half the working grid's resolution, interpolated onto the working grid."""
+        tensor = torch.from_numpy(np.ascontiguousarray(score, np.float32))[None, None]
+        full = torch.nn.functional.interpolate(tensor, scale_factor=HALF, mode="trilinear")[0, 0].numpy()
+        k, j, i = encoded.grid.geometry.shape
+        return full[:k, :j, :i]
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _explain(
+        self,
+        scan: EncodedScan,
+        attentions: Sequence[Attention],
+        maps: list[np.ndarray],
+        masks: list[np.ndarray],
+        rule: VerdictRule,
+        level: QualityLevel,
+        seed: int,
+        smallest_lesion_ml: float,
+        timings: dict[str, float],
+        progress: ProgressCallback | None,
+    ) -> tuple[list[np.ndarray], list[np.ndarray], PseudoHealthy | None]:
+        """Inpaint all findings at once and, where the model gains from it, refine each by its residuals."""
+        suspected = [self.on_working_grid(scan, a.score) > rule.threshold for a in attentions]
+        together = np.any(suspected, axis=0)
+        if not together.any():
+            return maps, masks, None
+        with _timed(timings, "inpaint_s"):
+            seeds = range(seed, seed + level.seeds)
+            healthy = self.inpaint(scan, self.hole(scan, together), level.steps, list(seeds), progress)
+        weights = self.preset.refinement
+        if level.refine and weights.changes_mask:
+            with _timed(timings, "refine_s"):
+                for number, attention in enumerate(attentions):
+                    if progress:
+                        progress(Stage.REFINING, number, len(attentions))
+                    working = self.on_working_grid(scan, attention.score)
+                    feature = np.zeros_like(working)
+                    if weights.feature:
+                        residual = self.feature_residual(scan, healthy, attention.description)
+                        feature = self.on_working_grid(scan, residual)
+                    refined = refined_score(working, healthy.pixel_residual, feature, healthy.hole, weights)
+                    kept = without_indifferent_regions(refined > rule.threshold, healthy.signed, weights.rejection)
+                    refined = np.where((refined > rule.threshold) & ~kept, np.minimum(refined, rule.threshold), refined)
+                    on_scan = scan.grid.to_scan(refined) * (maps[number] > 0)
+                    maps[number] = on_scan.astype(np.float32)
+                    masks[number] = cut(maps[number], rule.threshold, smallest_lesion_ml, scan.scan.geometry)
+        return maps, masks, healthy
+
+    def _finding(
+        self, scan: EncodedScan, attention: Attention, score: np.ndarray, mask: np.ndarray, rule: VerdictRule
+    ) -> Finding:
+        lesions = measure_lesions(mask, score, scan.scan)
+        description = attention.description
+        decision, notes = verdict(description.text, score, lesions, attention.anomaly_score, rule)
+        return Finding(
+            description=description.text,
+            score_map=score,
+            mask=mask,
+            verdict=decision,
+            highest_score=float(score.max()),
+            anomaly_score=attention.anomaly_score,
+            threshold=rule.threshold,
+            lesions=lesions,
+            notes=[*description.notes, *notes],
+        )
+
+    def _queries(self, features: ScanFeatures) -> Queries:
+        with torch.no_grad(), fast_arithmetic(self.device):
+            queries = self.attention.query(features.levels)
+        return {stride: query.half() for stride, query in queries.items()}
+
+    def _attend_one(self, encoded: EncodedScan, description: Description) -> Attention:
+        grid = encoded.grid
+        logits, presence = self._logits(encoded.queries, description, grid.modality, grid.sequence)
+        if encoded.mirrored is not None:
+            turned, presence_turned = self._logits(encoded.mirrored, description, grid.modality, grid.sequence)
+            logits, presence = (logits + turned) / 2, (presence + presence_turned) / 2
+        return Attention(description, torch.sigmoid(logits).numpy(), float(torch.sigmoid(presence)))
+
+    @torch.no_grad()
+    def _logits(
+        self, queries: Queries, description: Description, modality: str, sequence: str | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits (k, j, i) at half resolution and the presence logit of one description."""
+        pair = prompt_pair(description, modality, sequence)
+        embeddings = self._embed([pair.normal, pair.abnormal]).to(self.device)
+        maps = self.attention.attend(queries, embeddings[:1], embeddings[1:])
+        return maps.logits[0, 0].float().cpu(), maps.presence[0].float().cpu()
+
+    def _embed(self, texts: list[str]) -> torch.Tensor:
+        if self._texts is None and (self.bank is None or self.bank.lookup(texts) is None):
+            try:
+                self._texts = load_text_encoder(self.preset.text_encoder)
+            except DescriptionError:
+                return embed_with_bank(self.bank, None, texts)
+        return embed_with_bank(self.bank, self._texts, texts)
+
+    def _map(self, encoded: EncodedScan, score: np.ndarray, allowed: np.ndarray | None) -> np.ndarray:
+        """A score at half resolution as a score map (k, j, i) on the scan's own grid, 0 outside the allowed region."""
+        image = encoded.score_geometry.image(np.ascontiguousarray(score))
+        reference = _empty_image(encoded)
+        resampled = sitk.GetArrayFromImage(sitk.Resample(image, reference, sitk.Transform(), sitk.sitkLinear, 0.0))
+        return resampled if allowed is None else np.where(allowed, resampled, np.float32(0))
+
+    def _layers(self, *modules: torch.nn.Module) -> int:
+        chosen = modules or (self.autoencoder.network.encoder, self.denoiser)
+        return sum(isinstance(layer, torch.nn.Conv3d) for module in chosen for layer in module.modules())
+
+
+class _Counter:
+    """Turns 'one more layer' into progress of a stage."""
+
+    def __init__(self, progress: ProgressCallback | None, stage: Stage, total: int) -> None:
+        self.progress, self.stage, self.total, self.done = progress, stage, total, 0
+
+    def __call__(self) -> None:
+        self.done += 1
+        if self.progress:
+            self.progress(self.stage, min(self.done, self.total), self.total)
+
+
+@contextmanager
+def _timed(timings: dict[str, float], name: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    timings[name] = timings.get(name, 0.0) + time.perf_counter() - start
+
+
+def _empty_image(encoded: EncodedScan) -> sitk.Image:
+    geometry = encoded.scan.geometry
+    image = sitk.Image(geometry.size, sitk.sitkUInt8)
+    image.SetSpacing(geometry.spacing_mm)
+    image.SetOrigin(geometry.origin_mm)
+    image.SetDirection(geometry.direction)
+    return image
+
+
+def _region_mask(encoded: EncodedScan, region: Region | None) -> np.ndarray | None:
+    """Voxels of the scan (k, j, i) inside a box in RAS mm."""
+    if region is None:
+        return None
+    matrix = encoded.scan.geometry.ijk_to_ras
+    k, j, i = np.ogrid[tuple(slice(0, n) for n in encoded.scan.geometry.shape)]
+    inside = np.ones(encoded.scan.geometry.shape, bool)
+    for axis in range(3):
+        place = matrix[axis, 0] * i + matrix[axis, 1] * j + matrix[axis, 2] * k + matrix[axis, 3]
+        inside &= (place >= region.minimum_ras_mm[axis]) & (place <= region.maximum_ras_mm[axis])
+    return inside
+
+
+def _pseudo_healthy(
+    encoded: EncodedScan, hole: np.ndarray, result: Inpainting, before: np.ndarray, after: np.ndarray
+) -> PseudoHealthy:
+    shape = encoded.grid.geometry.shape
+    voxels = tuple(slice(s.start * CELL, min(s.stop * CELL, n)) for s, n in zip(result.box, shape))
+    part = tuple(slice(0, v.stop - v.start) for v in voxels)
+    signed, pixel = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    signed[voxels] = (before - after)[part]
+    pixel[voxels] = pixel_residual(before, after)[part]
+    wide = hole.repeat(CELL, 0).repeat(CELL, 1).repeat(CELL, 2)[tuple(slice(0, n) for n in shape)]
+    return PseudoHealthy(
+        blended(encoded.grid.intensities, after.astype(np.float32), result.box, hole), pixel, signed, wide, result
+    )
+
+
+def _on_scan(encoded: EncodedScan, healthy: PseudoHealthy) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pseudo-healthy volume, residual (scan minus pseudo-healthy) and hole on the scan's own grid, in its own unit.
+
+    The scan's own voxels are kept wherever nothing was inpainted; only the difference is interpolated.
+    """
+    grid = encoded.grid
+    scan = encoded.scan.voxels
+    soft = ndimage.uniform_filter(healthy.hole.astype(np.float32), 3)
+    share = grid.to_scan(np.clip(2 * soft, 0, 1))
+    touched = share > 0
+    replaced = grid.to_scan(grid.curve.inverse(healthy.intensities))
+    volume = np.where(touched, (1 - share) * scan + share * replaced, scan).astype(np.float32)
+    return volume, (scan - volume).astype(np.float32), grid.to_scan(healthy.hole.astype(np.float32)) > 0.5

@@ -1,0 +1,92 @@
+"""What a model's weights were trained with, and how its results are cut: `preset.json` beside the weights.
+
+One pipeline class serves every model; where models differ, they differ here.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from diffugts.errors import ModelError
+from diffugts.refinement import RefinementWeights
+from diffugts.scans.intensity import COMPACT_CT_CURVE
+
+FILE_NAME = "preset.json"
+
+
+@dataclass(frozen=True)
+class QualityLevel:
+    """What one quality level does.
+
+    `inpaint` draws the pseudo-healthy scan; `steps` of texture after the expected tissue; `seeds` drawn at once;
+    `mirror` also attends to the left-right mirrored scan and averages; `refine` applies the preset's fusion weights.
+    """
+
+    inpaint: bool
+    steps: int = 0
+    seeds: int = 1
+    mirror: bool = False
+    refine: bool = False
+
+
+@dataclass(frozen=True)
+class ModelPreset:
+    """The choices that belong to a set of weights.
+
+    `spacing_mm` of the working grid; `ct_curve` HU knots and model intensities; `threshold` of the score map and
+    `uncertain_margin` below it; `dilation_cells` and `start_sigma` of the inpainting; `text_encoder` a preset of
+    `descriptions.encoder`.
+    """
+
+    name: str
+    title: str
+    modalities: tuple[str, ...] = ("CT", "MR")
+    spacing_mm: float = 2.0
+    ct_curve: tuple[tuple[float, ...], tuple[float, ...]] = COMPACT_CT_CURVE
+    text_encoder: str = "compact"
+    threshold: float = 0.5
+    uncertain_margin: float = 0.15
+    dilation_cells: int = 1
+    start_sigma: float = 0.5
+    refinement: RefinementWeights = RefinementWeights()
+    qualities: dict[str, QualityLevel] = field(
+        default_factory=lambda: {
+            "fast": QualityLevel(inpaint=False),
+            "standard": QualityLevel(inpaint=True, steps=4, refine=True),
+            "thorough": QualityLevel(inpaint=True, steps=8, seeds=3, mirror=True, refine=True),
+        }
+    )
+
+    def save(self, folder: Path) -> None:
+        """Write `preset.json` into a model folder."""
+        (folder / FILE_NAME).write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> ModelPreset:
+        """Read a model folder's `preset.json`. Raises ModelError where it is missing or not of this version."""
+        path = folder / FILE_NAME
+        if not path.is_file():
+            raise ModelError(
+                f"'{folder}' is not a model of this program: it holds no {FILE_NAME}. Choose another folder."
+            )
+        try:
+            return cls._of(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError, KeyError) as error:
+            raise ModelError(
+                f"'{path}' cannot be understood ({error}). It may belong to another version of the program, or be "
+                "damaged: install the model again."
+            ) from error
+
+    @classmethod
+    def _of(cls, facts: dict[str, Any]) -> ModelPreset:
+        unknown = set(facts) - {f.name for f in fields(cls)}
+        if unknown:
+            raise ValueError(f"unknown entries {sorted(unknown)}")
+        facts["modalities"] = tuple(facts["modalities"])
+        facts["ct_curve"] = tuple(tuple(knots) for knots in facts["ct_curve"])
+        facts["refinement"] = RefinementWeights(**facts["refinement"])
+        facts["qualities"] = {name: QualityLevel(**level) for name, level in facts["qualities"].items()}
+        return cls(**facts)

@@ -1,0 +1,29 @@
+"""What crosses the process boundary between Slicer and the engine: requests, events, results.
+
+Standard library only. Slicer's own process imports this package; it must never pull in torch.
+"""
+
+from diffugts.protocol.events import Command, Event, parse_command, parse_event
+from diffugts.protocol.manifest import FileRecord, FindingRecord, LesionRecord, ResultManifest, sha256_of
+from diffugts.protocol.request import ProgressCallback, Quality, Region, Request, Stage
+
+PROTOCOL_VERSION = 1
+"""Raised whenever a command or an event changes its meaning; `hello` carries it."""
+
+__all__ = [
+    "PROTOCOL_VERSION",
+    "Command",
+    "Event",
+    "FileRecord",
+    "FindingRecord",
+    "LesionRecord",
+    "ProgressCallback",
+    "Quality",
+    "Region",
+    "Request",
+    "ResultManifest",
+    "Stage",
+    "parse_command",
+    "parse_event",
+    "sha256_of",
+]

@@ -1,0 +1,1 @@
+"""Training of what the project ships: autoencoder, denoiser, attention, in that order."""

@@ -1,0 +1,205 @@
+"""Training of the attention: adapters, pyramid and text attention on the frozen foundation.
+
+Every case is asked several descriptions at once, because the image side is shared: one or two that describe what
+is there, one that does not (another organ's tumour, health, nonsense), whose right answer is an empty map.
+Loss per description: weighted BCE, Dice where there is something to find, BCE of the anomaly score.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from torch import nn
+
+from diffugts.attention import AnomalyAttention
+from diffugts.descriptions.description import parse_descriptions
+from diffugts.descriptions.encoder import TextEncoder, load_text_encoder
+from diffugts.descriptions.templates import prompt_pair
+from diffugts.descriptions.training_texts import TumourText, draw_description, draw_other_description
+from diffugts.foundation.autoencoder import ScanAutoencoder
+from diffugts.foundation.denoiser import HoleDenoiser
+from diffugts.foundation.features import fast_arithmetic, features_of_crops
+from diffugts.training.cases import Case, CaseSource
+from diffugts.training.run import RunSettings, TrainingRun
+from diffugts.training.volumes import read_volumes
+
+HELD_OUT_PATIENTS = ("STS_003", "STS_015", "STS_027")
+PRESENCE_WEIGHT = 0.2
+LARGEST_POSITIVE_WEIGHT = 8.0
+DICE_SMOOTHING = 5.0
+TEXTS_PER_TUMOUR, OTHER_TEXTS = 48, 160
+
+
+@dataclass(frozen=True)
+class AttentionTask:
+    """`fresh` newly drawn cases a step and `replayed` earlier ones of the last `remembered`: encoding is the costly part."""
+
+    fresh: int = 1
+    replayed: int = 1
+    remembered: int = 150
+
+
+@dataclass(frozen=True)
+class EncodedCase:
+    """A case behind the frozen foundation: features float16, `target` and `weight` (1, 1, k/2, j/2, i/2)."""
+
+    levels: dict[int, torch.Tensor]
+    target: torch.Tensor
+    weight: torch.Tensor
+    case: Case
+
+
+def train_attention(
+    volumes: Path, autoencoder: Path, denoiser: Path, folder: Path, settings: RunSettings, task: AttentionTask
+) -> dict[str, float]:
+    """Train on packed `volumes`; the component ends up in `folder`/last. Returns DSC on held-out training patients."""
+    everything = list(read_volumes(volumes))
+    source = CaseSource([v for v in everything if not v.name.startswith(HELD_OUT_PATIENTS)], settings.seed)
+    foundation = Foundation(autoencoder, denoiser)
+    texts = TextPool(load_text_encoder(), np.random.default_rng(settings.seed + 1))
+    module = AnomalyAttention()
+    run = TrainingRun(folder, module, settings)
+    if run.step == 0:
+        measure_features(module, [foundation.encode(source.draw()) for _ in range(24)])
+        run.averaged = {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+    remembered: list[EncodedCase] = []
+    rng = np.random.default_rng(settings.seed + 2)
+
+    def loss(_: nn.Module) -> torch.Tensor:
+        fresh = [foundation.encode(source.draw()) for _ in range(task.fresh)]
+        old = [remembered[rng.integers(len(remembered))] for _ in range(task.replayed if remembered else 0)]
+        remembered.extend(fresh)
+        del remembered[: -task.remembered]
+        batch = fresh + old
+        return torch.stack([case_loss(module, case, texts) for case in batch]).mean()
+
+    held_out = CaseSource([v for v in everything if v.name.startswith(HELD_OUT_PATIENTS)], 11)
+    fixed = [foundation.encode(held_out.sarcoma(v)) for v in held_out.real for _ in range(2)]
+    return run.train(loss, lambda m: held_out_dice(m, fixed, texts))
+
+
+class Foundation:
+    """The frozen autoencoder and denoiser, turning cases into features."""
+
+    def __init__(self, autoencoder: Path, denoiser: Path) -> None:
+        self.autoencoder = ScanAutoencoder.from_pretrained(autoencoder).eval().requires_grad_(False)
+        self.denoiser = HoleDenoiser.from_pretrained(denoiser).eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def encode(self, case: Case) -> EncodedCase:
+        """Features, target and weight of a case."""
+        scan = torch.from_numpy(np.ascontiguousarray(case.intensities, np.float32))[None, None]
+        with fast_arithmetic(scan.device):
+            levels = features_of_crops(self.autoencoder, self.denoiser, scan, case.modality_class)
+        return EncodedCase(
+            {stride: level.clamp(-6e4, 6e4).half() for stride, level in levels.items()},
+            _halved(case.target),
+            _halved(case.weight),
+            replace(case, intensities=case.intensities[:0]),
+        )
+
+
+class TextPool:
+    """Embedded prompt pairs of many wordings, drawn once per tumour and kind of scan."""
+
+    def __init__(self, encoder: TextEncoder, rng: np.random.Generator) -> None:
+        self.encoder, self.rng = encoder, rng
+        self._pools: dict[tuple[object, ...], torch.Tensor] = {}
+
+    def describing(self, tumour: TumourText, sequence: str | None) -> torch.Tensor:
+        """(2, text_size): normal and abnormal embedding of one wording of `tumour`."""
+        key = (tumour, sequence)
+        if key not in self._pools:
+            drawn = [draw_description(self.rng, tumour) for _ in range(TEXTS_PER_TUMOUR)]
+            self._pools[key] = self._embed(drawn, tumour.modality, sequence)
+        return self._pick(key)
+
+    def other(self, region: str | None, organ: str | None, modality: str, sequence: str | None) -> torch.Tensor:
+        """(2, text_size) of a description of something that is not there."""
+        key = (region, organ, modality, sequence)
+        if key not in self._pools:
+            drawn = [draw_other_description(self.rng, region, organ).text for _ in range(OTHER_TEXTS)]
+            self._pools[key] = self._embed(drawn, modality, sequence)
+        return self._pick(key)
+
+    def _pick(self, key: tuple[object, ...]) -> torch.Tensor:
+        pool = self._pools[key]
+        return pool[int(self.rng.integers(len(pool)))]
+
+    def _embed(self, texts: list[str], modality: str, sequence: str | None) -> torch.Tensor:
+        pairs = [prompt_pair(parse_descriptions(text)[0], modality, sequence) for text in texts]
+        embedded = self.encoder.embed([text for pair in pairs for text in (pair.normal, pair.abnormal)])
+        return embedded.view(len(texts), 2, -1)
+
+
+def case_loss(attention: AnomalyAttention, case: EncodedCase, texts: TextPool) -> torch.Tensor:
+    """Loss of one case over the descriptions it is asked."""
+    facts = case.case
+    anything = TumourText("", None, None, modality=facts.modality)
+    described = facts.tumour or anything
+    asked = [
+        texts.describing(described, facts.sequence),
+        texts.describing(described if facts.tumour and texts.rng.random() < 0.7 else anything, facts.sequence),
+        texts.other(facts.region, facts.organ, facts.modality, facts.sequence),
+    ]
+    embeddings = torch.stack(asked)
+    queries = attention.query({stride: level.float() for stride, level in case.levels.items()})
+    maps = attention.attend(queries, embeddings[:, 0], embeddings[:, 1])
+    there = torch.tensor([float(facts.tumour is not None)] * 2 + [0.0])
+    weight = case.weight.expand_as(maps.logits)
+    target = case.target * there.view(-1, 1, 1, 1, 1)
+    # Where a real tumour of another kind may lie, "not there" can only be taught of what is surely healthy.
+    voxels = (map_loss(maps.logits, target, weight)).mean()
+    presence = functional.binary_cross_entropy_with_logits(maps.presence, there)
+    return voxels + PRESENCE_WEIGHT * presence
+
+
+def map_loss(logits: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """BCE + Dice per description, (n,): the positives weighted by the root of their rarity, Dice only where there are any."""
+    dims = (1, 2, 3, 4)
+    positive, total = (target * weight).sum(dims), weight.sum(dims)
+    rarity = ((total - positive) / (positive + 1)).clamp(1, LARGEST_POSITIVE_WEIGHT**2).sqrt()
+    rarity = torch.where(positive > 0, rarity, torch.ones_like(rarity)).view(-1, 1, 1, 1, 1)
+    entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none", pos_weight=rarity)
+    share = torch.sigmoid(logits) * weight
+    overlap = (2 * (share * target).sum(dims) + DICE_SMOOTHING) / (share.sum(dims) + positive + DICE_SMOOTHING)
+    dice = torch.where(positive > 0, 1 - overlap, torch.zeros_like(overlap))
+    return (entropy * weight).sum(dims) / (total + 1) + dice
+
+
+@torch.no_grad()
+def measure_features(attention: AnomalyAttention, cases: list[EncodedCase]) -> None:
+    """Set the mean and spread by which features are standardised."""
+    for stride in attention.strides:
+        voxels = torch.cat([case.levels[stride][0].float().flatten(1)[:, ::23] for case in cases], dim=1)
+        getattr(attention, f"mean_{stride}").copy_(voxels.mean(1))
+        getattr(attention, f"spread_{stride}").copy_(voxels.std(1) + 1e-3)
+
+
+def held_out_dice(attention: AnomalyAttention, cases: list[EncodedCase], texts: TextPool) -> dict[str, float]:
+    """Mean DSC at thresholds 0.3, 0.5, 0.7 on cases that are all positive, and the share a wrong description fires on."""
+    figures: dict[str, list[float]] = {"dice_0.3": [], "dice_0.5": [], "dice_0.7": [], "other_fires": []}
+    for case in cases:
+        facts = case.case
+        assert facts.tumour is not None
+        right = texts.describing(replace(facts.tumour, organ="thigh"), facts.sequence)
+        other = texts.other(facts.region, facts.organ, facts.modality, facts.sequence)
+        queries = attention.query({stride: level.float() for stride, level in case.levels.items()})
+        embeddings = torch.stack([right, other])
+        score = torch.sigmoid(attention.attend(queries, embeddings[:, 0], embeddings[:, 1]).logits.float())
+        truth = case.target[0] > 0.5
+        for threshold in (0.3, 0.5, 0.7):
+            mask = score[0] > threshold
+            figures[f"dice_{threshold}"].append(
+                float(2 * (mask & truth).sum() / (mask.sum() + truth.sum()).clamp(min=1))
+            )
+        figures["other_fires"].append(float((score[1] > 0.5).sum() / truth.sum().clamp(min=1)))
+    return {name: float(np.mean(values)) for name, values in figures.items()}
+
+
+def _halved(mask: np.ndarray) -> torch.Tensor:
+    return functional.avg_pool3d(torch.from_numpy(mask.astype(np.float32))[None, None], 2)

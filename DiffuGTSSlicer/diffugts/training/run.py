@@ -1,0 +1,195 @@
+"""One training run: a folder that holds its settings, its log, its checkpoints, and from which it goes on.
+
+    run/settings.json     what was asked
+    run/log.jsonl         one line per report: step, minutes, loss, whatever the validation measured
+    run/checkpoint/       weights (safetensors), optimiser state, progress
+    run/best/, run/last/  the module as diffusers saves it
+
+A run is given minutes, not steps: training shares a machine with other work, and the learning rate follows
+the share of the time that is used up. An interrupted run goes on from its checkpoint with the time it has left.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from diffusers import ModelMixin
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+CHECKPOINT_EVERY_S = 120.0
+REPORT_EVERY_STEPS = 50
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What every training shares. `minutes` of optimisation in all; `threads` 0 leaves torch's own choice."""
+
+    minutes: float
+    learning_rate: float
+    weight_decay: float = 1e-2
+    betas: tuple[float, float] = (0.9, 0.99)
+    warmup_steps: int = 50
+    constant_share: float = 0.5
+    final_share: float = 0.03
+    clip_norm: float = 1.0
+    average_decay: float = 0.998
+    seed: int = 0
+    threads: int = 0
+    mixed_precision: str = "bf16"
+    validate_every_minutes: float = 5.0
+
+
+class TrainingRun:
+    """Optimises one module for a given time, with an exponential moving average of its weights.
+
+    `loss(step) -> scalar tensor` draws its own batch and computes the loss under `autocast`; `validate(module)`
+    returns named figures, measured on the averaged weights. `averaged` is what gets saved.
+    """
+
+    def __init__(self, folder: Path, module: ModelMixin, settings: RunSettings) -> None:
+        self.folder, self.settings = folder, settings
+        folder.mkdir(parents=True, exist_ok=True)
+        if settings.threads:
+            torch.set_num_threads(settings.threads)
+        torch.manual_seed(settings.seed)
+        precision = settings.mixed_precision if settings.mixed_precision != "no" else "no"
+        self.accelerator = Accelerator(mixed_precision=precision)
+        trained = [p for p in module.parameters() if p.requires_grad]
+        optimiser = torch.optim.AdamW(
+            trained, lr=settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay
+        )
+        self.module, self.optimiser = self.accelerator.prepare(module, optimiser)
+        self.averaged = {name: tensor.detach().clone() for name, tensor in self._plain().state_dict().items()}
+        self.step, self.used_s = 0, 0.0
+        (folder / "settings.json").write_text(json.dumps(asdict(settings), indent=2), encoding="utf-8")
+        self._resume()
+
+    def train(
+        self,
+        loss: Callable[[nn.Module], torch.Tensor],
+        validate: Callable[[ModelMixin], dict[str, float]] | None = None,
+    ) -> dict[str, float]:
+        """Optimise until the time is used up; returns the last validation's figures."""
+        budget_s = 60.0 * self.settings.minutes
+        losses: list[float] = []
+        figures: dict[str, float] = {}
+        last = saved = validated = time.monotonic()
+        self.module.train()
+        while self.used_s < budget_s:
+            self._set_learning_rate(self.used_s / budget_s)
+            with self.accelerator.autocast():
+                value = loss(self.module)
+            self.accelerator.backward(value)
+            self.accelerator.clip_grad_norm_(self.module.parameters(), self.settings.clip_norm)
+            self.optimiser.step()
+            self.optimiser.zero_grad(set_to_none=True)
+            self._average()
+            losses.append(float(value.detach()))
+            self.step += 1
+            now = time.monotonic()
+            self.used_s, last = self.used_s + now - last, now
+            if self.step % REPORT_EVERY_STEPS == 0:
+                self._report({"loss": sum(losses) / len(losses)})
+                losses.clear()
+            if validate and now - validated > 60 * self.settings.validate_every_minutes:
+                figures = self._validate(validate)
+                validated = last = time.monotonic()
+            if now - saved > CHECKPOINT_EVERY_S:
+                self.save_checkpoint()
+                saved = last = time.monotonic()
+        if validate:
+            figures = self._validate(validate)
+        self.save_checkpoint()
+        self.save_module(self.folder / "last")
+        return figures
+
+    def save_module(self, folder: Path) -> None:
+        """The averaged weights as a diffusers component."""
+        module = self._plain()
+        present = {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+        module.load_state_dict(self.averaged)
+        module.save_pretrained(folder)
+        module.load_state_dict(present)
+
+    def save_checkpoint(self) -> None:
+        """All that is needed to go on; replaced as a whole, so that a kill leaves the one before."""
+        folder = self.folder / "checkpoint.new"
+        folder.mkdir(exist_ok=True)
+        save_file({k: v.contiguous() for k, v in self._plain().state_dict().items()}, folder / "module.safetensors")
+        save_file({k: v.contiguous() for k, v in self.averaged.items()}, folder / "averaged.safetensors")
+        torch.save(self.optimiser.state_dict(), folder / "optimiser.pt")
+        (folder / "progress.json").write_text(json.dumps({"step": self.step, "used_s": self.used_s}), encoding="utf-8")
+        kept, old = self.folder / "checkpoint", self.folder / "checkpoint.old"
+        if kept.exists():
+            os.replace(kept, old)
+        os.replace(folder, kept)
+        if old.exists():
+            for path in old.iterdir():
+                path.unlink()
+            old.rmdir()
+
+    def _resume(self) -> None:
+        folder = next((f for n in ("checkpoint", "checkpoint.old") if (f := self.folder / n).exists()), None)
+        if folder is None:
+            return
+        self._plain().load_state_dict(load_file(folder / "module.safetensors"))
+        self.averaged = load_file(folder / "averaged.safetensors")
+        self.optimiser.load_state_dict(torch.load(folder / "optimiser.pt", weights_only=True))
+        progress = json.loads((folder / "progress.json").read_text(encoding="utf-8"))
+        self.step, self.used_s = progress["step"], progress["used_s"]
+
+    def _plain(self) -> ModelMixin:
+        return self.accelerator.unwrap_model(self.module)
+
+    def _set_learning_rate(self, used_share: float) -> None:
+        s = self.settings
+        falling = max(0.0, used_share - s.constant_share) / (1.0 - s.constant_share)
+        share = min(1.0, (self.step + 1) / s.warmup_steps) * max(s.final_share, 1.0 - falling)
+        for group in self.optimiser.param_groups:
+            group["lr"] = s.learning_rate * share
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        decay = min(self.settings.average_decay, (1 + self.step) / (10 + self.step))
+        for name, tensor in self._plain().state_dict().items():
+            if tensor.is_floating_point():
+                self.averaged[name].lerp_(tensor, 1.0 - decay)
+            else:
+                self.averaged[name].copy_(tensor)
+
+    def _validate(self, validate: Callable[[ModelMixin], dict[str, float]]) -> dict[str, float]:
+        module = self._plain()
+        present = {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+        module.load_state_dict(self.averaged)
+        module.eval()
+        with torch.no_grad(), self.accelerator.autocast():
+            figures = validate(module)
+        module.load_state_dict(present)
+        module.train()
+        self._report(figures)
+        return figures
+
+    def _report(self, figures: dict[str, float]) -> None:
+        line = {
+            "step": self.step,
+            "minutes": round(self.used_s / 60, 2),
+            **{k: round(v, 5) for k, v in figures.items()},
+        }
+        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
+            log.write(json.dumps(line) + "\n")
+        self.accelerator.print(json.dumps(line), flush=True)
+
+
+def read_log(folder: Path) -> Iterator[dict[str, float]]:
+    """The reports of a run, in order."""
+    with (folder / "log.jsonl").open(encoding="utf-8") as log:
+        for line in log:
+            yield json.loads(line)

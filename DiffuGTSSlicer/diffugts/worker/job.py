@@ -1,0 +1,141 @@
+"""One request carried out: read, keep or fetch features, segment, write.
+
+The only way from a request to a result: `diffugts worker`, `diffugts run` and `diffugts segment` all come here, so that
+the same request gives the same result wherever it was made.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from diffugts.errors import InstallationError, MemoryShortageError, RequestError
+from diffugts.protocol import ProgressCallback, Request, ResultManifest, Stage
+from diffugts.worker.scan_key import scan_key
+from diffugts.worker.shelf import ModelKey, ModelShelf
+
+if TYPE_CHECKING:
+    from diffugts.findings.finding import Segmentation
+
+ALLOCATION_FAILURES = ("out of memory", "can't allocate memory", "cannot allocate memory", "failed to allocate", "bad_alloc")
+"""How torch and ITK word it, in lower case, where they raise no MemoryError."""
+
+
+def run_request(
+    request: Request, shelf: ModelShelf, progress: ProgressCallback, picture: bool = False
+) -> ResultManifest:
+    """Carry out a request and write its result to `request.output`.
+
+    `picture` adds a picture of each finding. Raises DiffuGTSError, or Cancelled by way of `progress`; in either case
+    the output folder is as it was before.
+    """
+    output = Path(request.output).expanduser().resolve()
+    _require_scan_outside(Path(request.scan), output)
+    try:
+        from diffugts.findings.writing import require_result_folder, write_segmentation
+    except ImportError as error:
+        raise InstallationError(
+            f"The library '{error.name}' cannot be used ({error}). Run `diffugts doctor` to see what is missing."
+        ) from error
+
+    require_result_folder(output)
+    segmentation = segment_scan(request, shelf, progress)
+    return write_segmentation(segmentation, request, output, progress, picture)
+
+
+def segment_scan(request: Request, shelf: ModelShelf, progress: ProgressCallback) -> Segmentation:
+    """What a request asks for, not yet written.
+
+    Where memory runs out, everything kept is let go and the job is tried once more with small tiles. Raises
+    MemoryShortageError if that does not help.
+    """
+    try:
+        return _segment_once(request, shelf, progress, low_memory=False)
+    except Exception as error:
+        if not is_memory_shortage(error):
+            raise
+    # Outside the except block: until here the traceback held on to what filled the memory.
+    shelf.release()
+    try:
+        segmentation = _segment_once(request, shelf, progress, low_memory=True)
+    except Exception as error:
+        if not is_memory_shortage(error):
+            raise
+        shelf.release()
+        raise MemoryShortageError(
+            "The scan does not fit into this machine's memory, not even in small tiles. Give a smaller part of the scan, "
+            "choose the quality 'fast', close other programs, or compute on the CPU if a GPU was used."
+        ) from error
+    segmentation.notes.append("Memory was short; the scan was taken in small tiles.")
+    return segmentation
+
+
+def is_memory_shortage(error: BaseException) -> bool:
+    """Whether an exception says that memory ran out, the GPU's or the machine's."""
+    if isinstance(error, (MemoryError, MemoryShortageError)):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in ALLOCATION_FAILURES)
+
+
+def _segment_once(request: Request, shelf: ModelShelf, progress: ProgressCallback, low_memory: bool) -> Segmentation:
+    timings: dict[str, float] = {}
+    clock = _Clock(timings)
+    progress(Stage.READING, 0, 1)
+    model_key = ModelKey.of(shelf.find(request.model), request.device)
+    key = scan_key(request)
+    scan = None
+    if not shelf.has_features(key, model_key):
+        scan = _read(request)
+    clock.lap("read_s")
+    progress(Stage.READING, 1, 1)
+    model = shelf.model(model_key, progress)
+    pipeline = model.pipeline
+    pipeline.low_memory = low_memory
+    clock.lap("load_s")
+    mirror = pipeline.preset.qualities[request.quality.value].mirror
+    encoded = shelf.features(key, model_key, mirror)
+    if encoded is None:
+        encoded = pipeline.encode(scan if scan is not None else _read(request), progress, mirror=mirror)
+        shelf.keep(key, model_key, encoded)
+        clock.lap("encode_s")
+    segmentation = pipeline(
+        encoded,
+        request.descriptions,
+        quality=request.quality,
+        region=request.region,
+        threshold=request.threshold,
+        smallest_lesion_ml=request.smallest_lesion_ml,
+        seed=request.seed,
+        progress=progress,
+    )
+    segmentation.timings_s = {**timings, **segmentation.timings_s}
+    segmentation.notes += model.notes
+    return segmentation
+
+
+def _read(request: Request):  # noqa: ANN202
+    from diffugts.scans.reading import read_scan
+
+    return read_scan(request.scan, request.modality, request.sequence)
+
+
+class _Clock:
+    """Seconds between laps, by name."""
+
+    def __init__(self, timings: dict[str, float]) -> None:
+        self._timings, self._began = timings, time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self._timings[name] = now - self._began
+        self._began = now
+
+
+def _require_scan_outside(scan: Path, output: Path) -> None:
+    """A result replaces an earlier one as a whole: the scan must not lie where it would be replaced."""
+    place = scan.expanduser().resolve()
+    if place == output or output in place.parents:
+        raise RequestError(
+            f"The scan lies inside the output folder '{output}', which the result replaces as a whole. Give another output folder."
+        )

@@ -1,0 +1,64 @@
+# From a clean clone to a result: `make demo`. Every target sets up what it needs; a second run needs no network.
+
+PYTHON ?= python3
+VENV ?= .venv
+TORCH ?= torch==2.13.0
+OUTPUT ?= demo-output
+BIN := $(VENV)/bin
+READY := $(VENV)/.diffugts-ready
+
+export SCAN PROMPT MODALITY
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test lint bench icon public-address clean
+
+help:
+	@echo 'make demo      segment the generated demo scan, or your own: make demo SCAN=scan.nrrd PROMPT="liver tumour"'
+	@echo 'make test      all tests'
+	@echo 'make lint      style (ruff) and types (mypy)'
+	@echo 'make bench     stage times and memory on this machine, as JSON'
+	@echo 'make venv      only the environment in $(VENV), by PYTHON=$(PYTHON)'
+	@echo 'make icon      draw the extension icon again'
+	@echo 'make public-address   after changing DIFFUGTS_PUBLIC_ADDRESS in CMakeLists.txt'
+	@echo 'make clean     remove what the targets made, and $(VENV)'
+
+venv: $(READY)
+
+# torch first and by itself: the index that pip is configured with decides whether it is the CPU or a CUDA build.
+# The stamp is younger than the two files that say what to install, so that the second run is instant and offline.
+$(READY): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || { \
+	  $(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || { \
+	    echo "$(PYTHON) is not Python 3.10 to 3.13. Give one that is: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }; \
+	  $(PYTHON) -m venv $(VENV); }
+	$(BIN)/python -m pip install --quiet $(TORCH)
+	$(BIN)/python -m pip install --quiet -c constraints.txt setuptools
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e '.[test]'
+	@touch $(READY)
+
+demo: $(READY)
+	@if [ -n "$$SCAN" ]; then \
+	  if [ -z "$$PROMPT" ]; then echo 'Say what to look for: make demo SCAN=... PROMPT="liver tumour"' >&2; exit 2; fi; \
+	  $(BIN)/diffugts segment "$$SCAN" --prompt "$$PROMPT" $${MODALITY:+--modality "$$MODALITY"} --output "$(OUTPUT)"; \
+	else \
+	  $(BIN)/diffugts demo --output "$(OUTPUT)"; \
+	fi
+
+test: $(READY)
+	$(BIN)/python -m pytest -q $(TESTS)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/diffugts bench --json
+
+public-address:
+	$(PYTHON) Resources/public_address.py
+
+icon: $(READY)
+	$(BIN)/python Resources/draw_icon.py
+
+clean:
+	rm -rf $(VENV) build dist demo-output DiffuGTSSlicer/*.egg-info *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,96 @@
+"""Inpainting on small exact cases."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from diffugts.inpainting import blended, decode_box, hole_cells, inpaint, pasted
+from small_model import small_pipeline
+
+SHAPE = (28, 24, 32)
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    return small_pipeline()
+
+
+@pytest.fixture
+def latents() -> torch.Tensor:
+    return torch.randn(1, 4, *SHAPE, generator=torch.Generator().manual_seed(3))
+
+
+def a_hole() -> np.ndarray:
+    hole = np.zeros(SHAPE, bool)
+    hole[10:14, 9:12, 20:25] = True
+    return hole
+
+
+@pytest.mark.parametrize("steps", [0, 1, 4])
+def test_known_latents_stay_bit_equal_outside_the_hole(pipeline, latents, steps) -> None:
+    hole = a_hole()
+    result = inpaint(pipeline.denoiser, pipeline.scheduler, latents, hole, 1, steps, 0.5, [0, 1])
+    for number in range(2):
+        whole = pasted(latents, result, number)
+        assert torch.equal(whole[0][:, ~hole], latents[0][:, ~hole])
+        assert not torch.equal(whole[0][:, hole], latents[0][:, hole])
+
+
+def test_no_hole_gives_the_latents_back(pipeline, latents) -> None:
+    result = inpaint(pipeline.denoiser, pipeline.scheduler, latents, np.zeros(SHAPE, bool), 1, 3, 0.5, [0])
+    assert torch.equal(pasted(latents, result, 0), latents)
+
+
+def test_the_same_seed_gives_the_same_tissue_and_another_seed_another(pipeline, latents) -> None:
+    def fill(seeds):
+        return inpaint(pipeline.denoiser, pipeline.scheduler, latents, a_hole(), 1, 2, 0.5, seeds).latents
+
+    assert torch.equal(fill([5]), fill([5]))
+    assert not torch.equal(fill([5]), fill([6]))
+
+
+def test_seeds_drawn_together_equal_seeds_drawn_alone(pipeline, latents) -> None:
+    together = inpaint(pipeline.denoiser, pipeline.scheduler, latents, a_hole(), 1, 2, 0.5, [5, 6]).latents
+    alone = inpaint(pipeline.denoiser, pipeline.scheduler, latents, a_hole(), 1, 2, 0.5, [6]).latents
+    assert torch.allclose(together[1], alone[0], atol=0.05)
+
+
+def test_what_was_in_the_hole_has_no_influence(pipeline, latents) -> None:
+    """The tumour itself must not leak into the tissue that replaces it."""
+    hole = a_hole()
+    other = latents.clone()
+    other[0][:, torch.from_numpy(hole)] += 3.0
+    fills = [inpaint(pipeline.denoiser, pipeline.scheduler, z, hole, 1, 3, 0.5, [0]).latents for z in (latents, other)]
+    assert torch.equal(fills[0], fills[1])
+
+
+def test_the_hole_covers_every_cell_the_mask_touches_and_stays_inside_the_body() -> None:
+    mask = np.zeros((40, 40, 40), bool)
+    mask[17, 17, 17] = True
+    body = np.ones_like(mask)
+    assert hole_cells(mask, (10, 10, 10), 0, body).sum() == 1
+    assert hole_cells(mask, (10, 10, 10), 0, body)[4, 4, 4]
+    assert hole_cells(mask, (10, 10, 10), 1, body).sum() > 7
+    body[:, :, 20:] = False
+    assert not hole_cells(mask, (10, 10, 10), 2, body)[:, :, 5:].any()
+
+
+def test_a_box_decodes_as_the_whole_scan_does(pipeline, latents) -> None:
+    box = (slice(8, 18), slice(6, 16), slice(12, 28))
+    part = decode_box(pipeline.autoencoder, latents, box)
+    whole = decode_box(pipeline.autoencoder, latents, tuple(slice(0, n) for n in SHAPE))
+    inside = whole[32:72, 24:64, 48:112]
+    assert part.shape == inside.shape
+    assert np.abs(part - inside).max() < 0.02 * np.abs(inside).max()
+
+
+def test_blending_changes_nothing_away_from_the_hole() -> None:
+    scan = np.random.default_rng(0).random((40, 40, 40)).astype(np.float32)
+    hole = np.zeros((10, 10, 10), bool)
+    hole[4:6, 4:6, 4:6] = True
+    box = (slice(2, 8),) * 3
+    result = blended(scan, np.full((24, 24, 24), 0.5, np.float32), box, hole)
+    assert np.array_equal(result[:8], scan[:8])
+    assert np.abs(result[20, 20, 20] - 0.5) < 1e-3

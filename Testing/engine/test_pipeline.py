@@ -1,0 +1,139 @@
+"""The pipeline's machinery, on a small model with random weights; accuracy is judged in test_compact_model.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from diffugts.errors import Cancelled, ModelError
+from diffugts.generated.phantom import draw_phantom
+from diffugts.models import describe_model, find_model, load_pipeline
+from diffugts.pipeline import DiffuGTSPipeline
+from diffugts.protocol import Region, Stage
+from small_model import small_pipeline
+
+TEXTS = ["soft tissue sarcoma", "liver tumour"]
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    return small_pipeline()
+
+
+@pytest.fixture(scope="module")
+def scan():
+    return draw_phantom(0, "thigh", "CT", size=(48, 56, 64)).scan
+
+
+@pytest.fixture(scope="module")
+def low_threshold(pipeline, scan) -> float:
+    """A threshold below random weights' scores, so that every stage has something to do."""
+    scores = [attention.score for attention in pipeline.attend(pipeline.encode(scan), TEXTS)]
+    return float(np.percentile(scores[0], 99))
+
+
+def test_saving_and_loading_gives_the_same_weights_preset_and_result(pipeline, scan, tmp_path: Path) -> None:
+    pipeline.save_pretrained(tmp_path / "model")
+    again = DiffuGTSPipeline.from_pretrained(tmp_path / "model")
+    for part in ("autoencoder", "denoiser", "attention"):
+        before, after = getattr(pipeline, part).state_dict(), getattr(again, part).state_dict()
+        assert before.keys() == after.keys()
+        assert all(torch.equal(before[name], after[name]) for name in before)
+    assert again.preset == pipeline.preset
+    assert again.identity.weights_sha256 == describe_model(tmp_path / "model").weights_sha256
+    first = pipeline(scan, TEXTS, "fast").findings[0].score_map
+    assert np.array_equal(first, again(scan, TEXTS, "fast").findings[0].score_map)
+
+
+@pytest.mark.parametrize("quality", ["fast", "standard", "thorough"])
+def test_results_lie_on_the_scans_grid_and_repeat_exactly(pipeline, scan, low_threshold, quality) -> None:
+    one, two = (pipeline(scan, TEXTS, quality, threshold=low_threshold, seed=3) for _ in range(2))
+    assert len(one.findings) == 2
+    for a, b in zip(one.findings, two.findings, strict=True):
+        assert a.score_map.shape == a.mask.shape == scan.voxels.shape
+        assert a.score_map.min() >= 0 and a.score_map.max() <= 1
+        assert np.array_equal(a.score_map, b.score_map)
+        assert np.array_equal(a.mask, b.mask)
+    if quality == "fast":
+        assert one.pseudo_healthy is None
+    else:
+        assert np.array_equal(one.pseudo_healthy, two.pseudo_healthy)
+        assert np.allclose(scan.voxels - one.pseudo_healthy, one.residual, atol=1e-3)
+        far = one.residual[~np.isclose(one.residual, 0)]
+        assert far.size, "something was inpainted"
+
+
+def test_a_kept_scan_gives_what_a_fresh_one_does(pipeline, scan) -> None:
+    encoded = pipeline.encode(scan)
+    assert encoded.nbytes > scan.voxels.nbytes
+    kept = pipeline(encoded, TEXTS, "fast").findings[1].score_map
+    assert np.array_equal(kept, pipeline(scan, TEXTS, "fast").findings[1].score_map)
+
+
+def test_nothing_changes_outside_the_inpainted_hole(pipeline, scan, low_threshold) -> None:
+    result = pipeline(scan, TEXTS[:1], "standard", threshold=low_threshold)
+    from scipy import ndimage
+
+    near = ndimage.binary_dilation(result.hole, iterations=6)
+    assert np.array_equal(result.pseudo_healthy[~near], scan.voxels[~near])
+
+
+def test_a_scan_without_a_finding_has_no_pseudo_healthy_volume(pipeline, scan) -> None:
+    result = pipeline(scan, TEXTS[:1], "standard", threshold=0.9999)
+    assert result.pseudo_healthy is None
+    assert result.findings[0].verdict.value == "not found"
+    assert "Nothing above" in result.findings[0].notes[-1]
+
+
+def test_a_region_limits_findings(pipeline, scan, low_threshold) -> None:
+    corner = scan.geometry.ijk_to_ras @ np.array([[0, 63], [0, 55], [0, 47], [1, 1]])
+    low, high = corner[:3].min(1), corner[:3].max(1)
+    middle = (low[0] + high[0]) / 2
+    region = Region(tuple(low), (middle, high[1], high[2]))
+    mask = (
+        pipeline(scan, TEXTS[:1], "fast", region=region, threshold=low_threshold, smallest_lesion_ml=0).findings[0].mask
+    )
+    places = np.argwhere(mask)[:, ::-1]
+    assert len(places)
+    ras = (scan.geometry.ijk_to_ras @ np.c_[places, np.ones(len(places))].T)[0]
+    assert ras.max() <= middle + 1e-6
+
+
+@pytest.mark.parametrize("stage", [Stage.ENCODING, Stage.ATTENDING, Stage.INPAINTING])
+def test_every_stage_reports_and_can_be_cancelled(pipeline, scan, low_threshold, stage) -> None:
+    seen: list[tuple[Stage, int, int]] = []
+
+    def progress(at: Stage, done: int, total: int) -> None:
+        seen.append((at, done, total))
+        if at is stage:
+            raise Cancelled("stop")
+
+    with pytest.raises(Cancelled):
+        pipeline(scan, TEXTS, "standard", threshold=low_threshold, progress=progress)
+    assert seen[-1][0] is stage
+    assert all(0 <= done <= total for _, done, total in seen)
+
+
+def test_a_folder_that_is_no_model_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="There is no model 'nowhere'"):
+        find_model("nowhere")
+    with pytest.raises(ModelError, match="preset.json"):
+        load_pipeline(tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["truncate", "remove", "preset"])
+def test_a_damaged_model_is_refused_with_a_sentence(pipeline, tmp_path: Path, damage: str) -> None:
+    folder = tmp_path / "model"
+    pipeline.save_pretrained(folder)
+    weights = next((folder / "denoiser").glob("*.safetensors"))
+    if damage == "truncate":
+        weights.write_bytes(weights.read_bytes()[:1000])
+    elif damage == "remove":
+        weights.unlink()
+    else:
+        (folder / "preset.json").write_text('{"name": "x"}')
+    with pytest.raises(ModelError, match="damaged|install|Install"):
+        load_pipeline(folder)
