@@ -34,12 +34,8 @@ class ModelCard:
 
 
 def shelves() -> tuple[Path, ...]:
-    """Folders that may hold shipped models: of the wheel, of the installed extension, of the source tree."""
-    return (
-        _PACKAGE / "shipped_models",
-        _PACKAGE.parent / "Resources" / "Models",
-        _PACKAGE.parent.parent / "Resources" / "Models",
-    )
+    """Folders that may hold shipped models: of a wheel or an installed extension, and of the source tree."""
+    return _PACKAGE / "shipped_models", _PACKAGE.parent.parent / "Resources" / "Models"
 
 
 def find_model(name_or_folder: str | Path) -> Path:
@@ -99,13 +95,13 @@ def load_pipeline(folder: Path, device: str = "cpu") -> DiffuGTSPipeline:
     from diffugts.pipeline import DiffuGTSPipeline
 
     try:
-        pipeline = DiffuGTSPipeline.from_pretrained(folder, torch_dtype=torch.float32, local_files_only=True)
+        pipeline = DiffuGTSPipeline.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, json.JSONDecodeError) as error:
         raise ModelError(
             f"The model in '{folder}' cannot be loaded: {error} Some of its files are missing or damaged; install it again."
         ) from error
     pipeline.set_progress_bar_config(disable=True)
-    return pipeline.to(device)
+    return pipeline.to(device, torch.float32)
 
 
 def _shipped() -> Iterator[Path]:

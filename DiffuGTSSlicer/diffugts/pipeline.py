@@ -39,7 +39,15 @@ from diffugts.findings.lesions import VerdictRule, cut, measure_lesions, verdict
 from diffugts.foundation.autoencoder import CELL, ScanAutoencoder
 from diffugts.foundation.body import filled_body
 from diffugts.foundation.denoiser import HoleDenoiser, modality_class
-from diffugts.foundation.features import ScanFeatures, fast_arithmetic, pad_to_multiple, read_features
+from diffugts.foundation.features import (
+    DEFAULT_TILE_VOXELS,
+    SMALL_TILE_VOXELS,
+    Check,
+    ScanFeatures,
+    fast_arithmetic,
+    pad_to_multiple,
+    read_features,
+)
 from diffugts.inpainting import Inpainting, blended, decode_box, hole_cells, inpaint, pasted
 from diffugts.preset import ModelPreset, QualityLevel
 from diffugts.protocol import ProgressCallback, Quality, Region, Stage
@@ -82,6 +90,7 @@ class DiffuGTSPipeline(DiffusionPipeline):
 
     Components: `autoencoder` and `denoiser` (frozen), `scheduler`, `attention` (trained), `text_encoder` and `tokenizer`
     (optional: without them the preset's own encoder is loaded when the embedding bank does not know a text).
+    `low_memory` takes scans through the encoder in smaller tiles: slower, with the same result.
     """
 
     _optional_components = ["text_encoder", "tokenizer"]
@@ -111,6 +120,7 @@ class DiffuGTSPipeline(DiffusionPipeline):
         self.preset = preset or ModelPreset("unnamed", "A model without preset.json")
         self.bank = bank
         self.identity = ModelIdentity(self.preset.name, "", "")
+        self.low_memory = False
         self._texts = TextEncoder(text_encoder, tokenizer) if text_encoder is not None else None
 
     @classmethod
@@ -154,12 +164,12 @@ class DiffuGTSPipeline(DiffusionPipeline):
         grid = replace(grid, intensities=intensities)
         number = modality_class(scan.modality, scan.sequence)
         check = _Counter(progress, Stage.ENCODING, self._layers() * (2 if mirror else 1))
-        features = read_features(self.autoencoder, self.denoiser, intensities, number, check=check)
+        features = self._features(intensities, number, check)
         queries = self._queries(features)
         mirrored = None
         if mirror:
             padded = pad_to_multiple(torch.from_numpy(intensities)[None, None], 16)[0, 0].numpy()
-            turned = read_features(self.autoencoder, self.denoiser, padded[:, :, ::-1], number, check=check)
+            turned = self._features(padded[:, :, ::-1], number, check)
             mirrored = {stride: query.flip(-1) for stride, query in self._queries(turned).items()}
         return EncodedScan(scan, grid, number, features.latents, queries, mirrored)
 
@@ -218,13 +228,11 @@ class DiffuGTSPipeline(DiffusionPipeline):
         return _pseudo_healthy(encoded, hole, result, before, after)
 
     def feature_residual(
-        self, encoded: EncodedScan, healthy: PseudoHealthy, description: Description, check: Any = None
+        self, encoded: EncodedScan, healthy: PseudoHealthy, description: Description, check: Check | None = None
     ) -> np.ndarray:
         """R_f (k, j, i) at half the working grid's resolution: the attention's logit before and after, where it differs."""
         grid = encoded.grid
-        features = read_features(
-            self.autoencoder, self.denoiser, healthy.intensities, encoded.modality_class, check=check
-        )
+        features = self._features(healthy.intensities, encoded.modality_class, check)
         after = self._logits(self._queries(features), description, grid.modality, grid.sequence)[0]
         before = self._logits(encoded.queries, description, grid.modality, grid.sequence)[0]
         return (before - after).numpy()
@@ -356,6 +364,10 @@ class DiffuGTSPipeline(DiffusionPipeline):
             lesions=lesions,
             notes=[*description.notes, *notes],
         )
+
+    def _features(self, intensities: np.ndarray, number: int, check: Check | None) -> ScanFeatures:
+        tile = SMALL_TILE_VOXELS if self.low_memory else DEFAULT_TILE_VOXELS
+        return read_features(self.autoencoder, self.denoiser, intensities, number, tile, check)
 
     def _queries(self, features: ScanFeatures) -> Queries:
         with torch.no_grad(), fast_arithmetic(self.device):

@@ -18,7 +18,7 @@ NETWORK = {"requests", "urllib", "http", "socket", "ftplib", "httpx", "aiohttp"}
 PICKLING = {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 
 LAYERS = (
-    {"errors", "protocol"},
+    {"errors", "protocol", "allocation"},
     {"scans", "descriptions"},
     {"generated", "foundation"},
     {"encoded", "attention", "inpainting", "refinement"},

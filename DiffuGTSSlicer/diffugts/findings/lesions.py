@@ -16,6 +16,9 @@ from diffugts.scans.scan import Geometry, Scan
 TOUCHING = np.ones((3, 3, 3))
 """26-connectivity: voxels that share a corner are one lesion."""
 
+ROUNDING = 1e-9
+"""Relative: a lesion of exactly the smallest volume is kept, however the product of its spacings was rounded."""
+
 LOWEST_ANOMALY_SCORE = 0.5
 
 
@@ -23,9 +26,10 @@ LOWEST_ANOMALY_SCORE = 0.5
 class VerdictRule:
     """When something counts as found.
 
-    A region above `threshold` is a finding. It is uncertain when its highest score is less than `uncertain_margin` above
-    the threshold, or the image-level anomaly score speaks against it (below `least_anomaly_score`). Without a region,
-    a highest score within `uncertain_margin` below the threshold is uncertain, anything lower is not found.
+    A lesion above `threshold` is a finding. It is uncertain when the highest score in any lesion is less than
+    `uncertain_margin` above the threshold, or the image-level anomaly score speaks against it (below
+    `least_anomaly_score`). Without a lesion, a highest score within `uncertain_margin` below the threshold is uncertain,
+    anything lower is not found.
     """
 
     threshold: float
@@ -41,7 +45,7 @@ def cut(score_map: np.ndarray, threshold: float, smallest_lesion_ml: float, geom
         return mask
     labels, count = ndimage.label(mask[box], TOUCHING)
     volumes = np.bincount(labels.ravel(), minlength=count + 1) * geometry.voxel_ml
-    kept = volumes >= smallest_lesion_ml
+    kept = volumes >= smallest_lesion_ml * (1 - ROUNDING)
     kept[0] = False
     mask = mask.copy()
     mask[box] = kept[labels]
@@ -122,6 +126,7 @@ def verdict(
             f"Uncertain: regions lie above {threshold}, but the scan as a whole speaks against '{description}' "
             f"(anomaly score {anomaly_score:.2f})."
         ]
+    highest = max(lesion.highest_score for lesion in lesions)  # a speck elsewhere says nothing about a lesion
     if highest < rule.threshold + min(rule.uncertain_margin, 0.9 * (1 - rule.threshold)):
         return Verdict.UNCERTAIN, [f"Uncertain: the highest score, {highest:.2f}, is only just above {threshold}."]
     return Verdict.FOUND, []

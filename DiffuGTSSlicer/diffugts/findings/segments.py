@@ -6,6 +6,7 @@ are the first axis of the NRRD ("list"), as Slicer writes them (vtkMRMLSegmentat
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +78,8 @@ def write_segments(segments: Sequence[Segment], geometry: Geometry, path: Path) 
 
 def header_text(text: str) -> str:
     """A description as one line that an NRRD header can hold."""
-    line = " ".join(text.replace("|", "/").split())
+    plain = "".join(" " if unicodedata.category(sign) == "Cc" else sign for sign in text.replace("|", "/"))
+    line = " ".join(plain.split())
     return line if len(line) <= HEADER_WIDTH else line[: HEADER_WIDTH - 1] + "…"
 
 

@@ -59,7 +59,7 @@ def write_segmentation(
     A folder that holds an earlier result of this program is replaced; one that holds anything else is refused with a
     ResultError, as is one that cannot be written.
     """
-    _require_ours(folder)
+    require_result_folder(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.part-", dir=folder.parent))
@@ -243,7 +243,8 @@ def _provenance(segmentation: Segmentation, request: Request) -> dict[str, objec
     }
 
 
-def _require_ours(folder: Path) -> None:
+def require_result_folder(folder: Path) -> None:
+    """Raise ResultError where `folder` holds something that is not an earlier result of this program."""
     if not folder.exists():
         return
     if not folder.is_dir():

@@ -35,6 +35,7 @@ ENCODER_REACH = 24
 PADDING_MULTIPLE = 16
 NOISE_PERIOD = 32
 DEFAULT_TILE_VOXELS = 12_000_000
+SMALL_TILE_VOXELS = 2_500_000
 
 Check = Callable[[], None]
 """Called between layers; may raise `Cancelled`."""

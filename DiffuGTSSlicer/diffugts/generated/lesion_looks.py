@@ -135,16 +135,18 @@ def _soft_ct_look(rng: np.random.Generator, radius_mm: float) -> LesionLook:
 def _soft_mr_look(rng: np.random.Generator, radius_mm: float) -> LesionLook:
     """Outside the brain: 1.15 to 3 times as bright (three in five) or 0.45 to 0.87 times."""
     bright = rng.random() < 0.6
+    contrast = log_uniform(rng, 1.15, 3.0) - 1 if bright else float(rng.uniform(0.45, 0.87)) - 1
+    core = float(rng.choice([-0.5, -0.3, -0.2, 0.3, 0.6]) * rng.uniform(0.7, 1.2))
     return LesionLook(
-        contrast=log_uniform(rng, 1.15, 3.0) - 1 if bright else float(rng.uniform(0.45, 0.87)) - 1,
+        contrast=contrast,
         flattening=float(rng.uniform(0.5, 1.0)),
         edge_mm=_edge(rng, radius_mm),
         lobulation=float(rng.uniform(0.02, 0.17)),
         roughness=float(rng.uniform(0.0, 0.06)),
         texture_fine=min(0.15, float(rng.exponential(0.03))),
-        texture_coarse=min(0.35, float(rng.exponential(0.1))),
+        texture_coarse=min(0.25, float(rng.exponential(0.08))),
         core_radius=_sometimes(rng, 0.45, 0.35, 0.8),
-        core_contrast=float(rng.choice([-0.5, -0.3, -0.2, 0.3, 0.6]) * rng.uniform(0.7, 1.2)),
+        core_contrast=max(core, -0.75 - contrast),  # darker than a quarter of the host would be air or calcium
         rim_mm=_sometimes(rng, 0.35, 1.5, 5.0),
         rim_contrast=float(rng.uniform(0.1, 0.6)) * (1 if rng.random() < 0.7 else -1),
         halo_mm=_sometimes(rng, 0.3, 4.0, 14.0),

@@ -17,7 +17,7 @@ from scipy.spatial.transform import Rotation
 from diffugts.generated.fields import Box, box_around, offsets_mm, ramp, smooth_noise
 from diffugts.generated.lesion_looks import LesionKind, LesionLook, draw_look, log_uniform, require_kind
 from diffugts.generated.mimics import apply_mimic, draw_mimic
-from diffugts.generated.tissue import CT_BONE, CT_SOFT, depth_voxels, tissue_mask
+from diffugts.generated.tissue import CT_BONE, CT_SOFT, depth_voxels, interior, tissue_mask
 from diffugts.scans.intensity import COMPACT_CT_CURVE, MR_CEILING
 
 __all__ = [
@@ -104,9 +104,11 @@ def draw_lesion(
     require_kind(kind, modality)
     low = min(radius_mm[0], RADIUS_LIMIT_MM[kind])
     radius = log_uniform(rng, low, min(radius_mm[1], RADIUS_LIMIT_MM[kind]))
-    depth_mm = np.zeros(tissue.shape, np.float32)
-    middle = tuple(slice(m, n - m) for n in tissue.shape for m in (min(CENTRE_MARGIN, n // 4),))
-    depth_mm[middle] = depth_voxels(tissue)[middle] * spacing_mm
+    depth_mm = depth_voxels(tissue) * interior(tissue) * np.float32(spacing_mm)
+    for axis, n in enumerate(tissue.shape):
+        margin = min(CENTRE_MARGIN, n // 4)
+        np.moveaxis(depth_mm, axis, 0)[:margin] = 0
+        np.moveaxis(depth_mm, axis, 0)[n - margin :] = 0
     deepest = float(depth_mm.max())
     if deepest < 2 * spacing_mm:
         return None

@@ -53,7 +53,7 @@ def draw_mimic(
 ) -> MimicPlan | None:
     """A look-alike of one of `kinds` in `tissue` (bool, k, j, i); None where there is no tissue."""
     depth = depth_voxels(tissue)
-    places = np.flatnonzero(depth >= min(3.0, float(depth.max())) if depth.max() > 0 else depth > 0)
+    places = np.flatnonzero(depth >= np.clip(depth.max(), 1.0, 3.0))
     if places.size == 0:
         return None
     kind = kinds[int(rng.integers(len(kinds)))]

@@ -53,29 +53,49 @@ def _lung(intensities: np.ndarray) -> np.ndarray:
 
 
 def _brain(intensities: np.ndarray) -> np.ndarray:
-    """The head's filled foreground without the outer 12 mm (6 voxels) where a dark skull lies there, else without 1.
+    """The head's filled foreground without the outer 14 mm (7 voxels) where a skull lies there, else without 1 voxel.
 
-    Air-filled spaces and the low-signal ends of a head coil's field stay out as well.
+    A skull shows as a layer darker than what lies over it; in a skull-stripped head the darkest layer (partial
+    volume, fluid) is the outermost. Air-filled spaces stay out as well.
     """
     head = ndimage.uniform_filter(intensities, 3) > MR_TISSUE
     head = np.stack([ndimage.binary_fill_holes(one) for one in head])
     depth = depth_voxels(head)
-    inner, shell = intensities[depth > 8], intensities[(depth > 2) & (depth < 6)]
-    if inner.size < 100 or shell.size < 100:
+    inner = intensities[depth > 8]
+    scalp, skull = intensities[(depth > 2) & (depth <= 4)], intensities[(depth > 4) & (depth <= 8)]
+    if min(inner.size, scalp.size, skull.size) < 100:
         return depth > 1
     typical = float(np.median(inner))
-    has_skull = float((shell < 0.4 * typical).mean()) > 0.2
-    return (depth > (6 if has_skull else 1)) & (ndimage.uniform_filter(intensities, 7) > 0.3 * typical)
+    dark_scalp, dark_skull = (float((layer < 0.4 * typical).mean()) for layer in (scalp, skull))
+    has_skull = dark_skull > max(0.08, 1.3 * dark_scalp)
+    return (depth > (7 if has_skull else 1)) & (ndimage.uniform_filter(intensities, 7) > 0.3 * typical)
 
 
 def depth_voxels(mask: np.ndarray) -> np.ndarray:
     """Distance in voxels of each voxel to the nearest one outside `mask`, float32; the array's edge is no outside.
 
-    Measured at half resolution: good to about a voxel, and eight times quicker.
+    Measured on blocks of 2 x 2 x 2 that lie wholly inside: within two voxels of the truth, and eight times
+    quicker. Voxels of the mask in no such block have depth 1.
     """
-    if mask.all():
-        return np.full(mask.shape, float(max(mask.shape)), np.float32)
-    depth = ndimage.distance_transform_edt(mask[::2, ::2, ::2]).astype(np.float32) * 2
-    for axis, n in enumerate(mask.shape):
-        depth = np.repeat(depth, 2, axis).take(np.arange(n), axis)
-    return np.where(mask, depth, np.float32(0))
+    blocks = np.pad(mask, [(0, n % 2) for n in mask.shape], constant_values=True)
+    for axis in range(3):
+        first, second = (blocks.take(np.arange(start, blocks.shape[axis], 2), axis) for start in (0, 1))
+        blocks = first & second
+    if blocks.all():
+        return np.where(mask, np.float32(max(mask.shape)), np.float32(0))
+    depth = 2 * ndimage.distance_transform_edt(blocks).astype(np.float32)
+    for axis in range(3):
+        depth = np.repeat(depth, 2, axis)
+    depth = depth[tuple(slice(0, n) for n in mask.shape)]
+    return np.where(mask, np.maximum(depth, np.float32(1)), np.float32(0))
+
+
+def interior(mask: np.ndarray) -> np.ndarray:
+    """The voxels of `mask` whose six neighbours belong to it too; the array's edge is no outside."""
+    inside = mask.copy()
+    for axis in range(mask.ndim):
+        here, there = [slice(None)] * mask.ndim, [slice(None)] * mask.ndim
+        here[axis], there[axis] = slice(1, None), slice(None, -1)
+        inside[tuple(here)] &= mask[tuple(there)]
+        inside[tuple(there)] &= mask[tuple(here)]
+    return inside

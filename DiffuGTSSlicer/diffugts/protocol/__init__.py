@@ -4,7 +4,8 @@ Standard library only. Slicer's own process imports this package; it must never 
 """
 
 from diffugts.protocol.events import Command, Event, parse_command, parse_event
-from diffugts.protocol.manifest import FileRecord, FindingRecord, LesionRecord, ResultManifest, sha256_of
+from diffugts.protocol.files import sha256_of
+from diffugts.protocol.manifest import FileRecord, FindingRecord, Grid, LesionRecord, Provenance, ResultManifest
 from diffugts.protocol.request import ProgressCallback, Quality, Region, Request, Stage
 
 PROTOCOL_VERSION = 1
@@ -16,8 +17,10 @@ __all__ = [
     "Event",
     "FileRecord",
     "FindingRecord",
+    "Grid",
     "LesionRecord",
     "ProgressCallback",
+    "Provenance",
     "Quality",
     "Region",
     "Request",

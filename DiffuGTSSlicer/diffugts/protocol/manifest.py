@@ -5,17 +5,19 @@ It is written last. A folder without a readable manifest, or with a file that do
 
 from __future__ import annotations
 
-import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from diffugts.errors import ResultError
-from diffugts.protocol.request import replace_text
+from diffugts.errors import RequestError, ResultError
+from diffugts.protocol.files import as_json, read_text, replace_text, sha256_of
+from diffugts.protocol.records import record_of
+from diffugts.protocol.request import Region
 
 RESULT_SCHEMA = "diffugts-result/1"
 FILE_NAME = "result.json"
+STATUS = "done"
+"""The only status that a manifest has: what is not done leaves none."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class FileRecord:
     """One file of the result: its role, its name in the folder, bytes and checksum.
 
     Roles: "segmentation", "label", "score map", "pseudo-healthy", "residual", "hole", "lesion table", "picture".
-    `description` is the number of the description it belongs to, None where it belongs to all.
+    `description` is the number of the description it belongs to, from 0; None where it belongs to all.
     """
 
     role: str
@@ -48,7 +50,7 @@ class LesionRecord:
 
 @dataclass(frozen=True)
 class FindingRecord:
-    """One description's outcome; `segment_id` names its segment in the segmentation file."""
+    """One description's outcome; `segment_id` names its segment in the segmentation file, `colour` is (r, g, b) 0..1."""
 
     description: str
     verdict: str
@@ -63,14 +65,53 @@ class FindingRecord:
 
 
 @dataclass(frozen=True)
+class Grid:
+    """The grid that every volume of the result lies on, the scan's own: (x, y, z) order, LPS millimetres.
+
+    `direction` is row-major; its columns are the unit vectors of the i, j and k axes.
+    """
+
+    size: tuple[int, int, int]
+    spacing_mm: tuple[float, float, float]
+    origin_mm: tuple[float, float, float]
+    direction: tuple[float, float, float, float, float, float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """How a result was made, enough to make it again. The scan's path is not in it: folder names often hold a patient's.
+
+    `descriptions` as they were asked; `thresholds` one per finding; `timings_s` seconds per stage; `versions` of Python
+    and the libraries; `created_utc` in ISO 8601.
+    """
+
+    program_version: str
+    descriptions: tuple[str, ...]
+    model: str
+    weights_sha256: str
+    quality: str
+    thresholds: tuple[float, ...]
+    smallest_lesion_ml: float
+    region: Region | None
+    modality: str
+    sequence: str | None
+    seed: int
+    device: str
+    timings_s: dict[str, float]
+    versions: dict[str, str]
+    created_utc: str
+    program: str = "DiffuGTS"
+    research_use_only: bool = True
+
+
+@dataclass(frozen=True)
 class ResultManifest:
-    """All of `result.json`. `provenance` holds texts, model, checksum, seed, device, versions, timings and time of creation;
-    `geometry` the grid every volume lies on (size, spacing_mm, origin_mm and direction in LPS)."""
+    """All of `result.json`. `notes` are sentences on the whole run; `folder` is where it was read from or written to."""
 
     findings: tuple[FindingRecord, ...]
     files: tuple[FileRecord, ...]
-    provenance: dict[str, Any]
-    geometry: dict[str, Any]
+    provenance: Provenance
+    geometry: Grid
     notes: tuple[str, ...] = ()
     folder: Path = field(default=Path("."), compare=False)
 
@@ -82,11 +123,11 @@ class ResultManifest:
         return None
 
     def write(self, folder: Path) -> Path:
-        """Write `result.json` as the last file of `folder`."""
-        facts = {"schema": RESULT_SCHEMA, "status": "done", **asdict(self)}
+        """Write `result.json` as the last file of `folder`. Raises OSError."""
+        facts = {"schema": RESULT_SCHEMA, "status": STATUS, **asdict(self)}
         del facts["folder"]
         path = folder / FILE_NAME
-        replace_text(path, json.dumps(facts, indent=2, ensure_ascii=False))
+        replace_text(path, as_json(facts))
         return path
 
     @classmethod
@@ -99,23 +140,21 @@ class ResultManifest:
         if not path.is_file():
             raise ResultError(f"'{folder}' holds no finished result: there is no {FILE_NAME}. Run the request again.")
         try:
-            facts = json.loads(path.read_text(encoding="utf-8"))
-            if facts["schema"] != RESULT_SCHEMA:
+            facts = json.loads(read_text(path))
+            if not isinstance(facts, dict):
+                raise ValueError("it is not a JSON object")
+            schema, status = facts.pop("schema", None), facts.pop("status", None)
+            if schema != RESULT_SCHEMA:
                 raise ResultError(
-                    f"'{path}' is of version '{facts['schema']}', expected '{RESULT_SCHEMA}'. Run it again."
+                    f"'{path}' is of version {schema!r:.60}, expected '{RESULT_SCHEMA}'. Run the request again."
                 )
-            manifest = cls(
-                findings=tuple(_finding(f) for f in facts["findings"]),
-                files=tuple(FileRecord(**f) for f in facts["files"]),
-                provenance=dict(facts["provenance"]),
-                geometry=dict(facts["geometry"]),
-                notes=tuple(facts["notes"]),
-                folder=folder,
-            )
-        except (ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError) as error:
-            raise ResultError(
-                f"'{path}' is damaged ({type(error).__name__}: {error}). Run the request again."
-            ) from error
+            if status != STATUS:
+                raise ResultError(f"'{path}' is of status {status!r:.60}, expected '{STATUS}'. Run the request again.")
+            facts.pop("folder", None)
+            manifest = replace(record_of(cls, facts), folder=folder)
+            manifest._require_listed_findings()
+        except (ValueError, OSError, RecursionError, RequestError) as error:
+            raise ResultError(f"'{path}' is damaged ({error}). Run the request again.") from error
         if verify:
             manifest.verify()
         return manifest
@@ -123,32 +162,30 @@ class ResultManifest:
     def verify(self) -> None:
         """Check that every file is there with its size and checksum. Raises ResultError naming the first that is not."""
         for record in self.files:
-            path = self.folder / record.name
-            if Path(record.name).name != record.name:
+            if not _is_plain_name(record.name):
                 raise ResultError(
-                    f"The result lists '{record.name}', which is not a file of its own folder. Run it again."
+                    f"The result lists {record.name!r:.80}, which is not a file of its own folder. Run the request again."
                 )
+            path = self.folder / record.name
             if not path.is_file():
                 raise ResultError(f"The result lists '{record.name}', but the file is missing. Run the request again.")
-            if path.stat().st_size != record.size or sha256_of(path) != record.sha256:
+            try:
+                as_written = path.stat().st_size == record.size and sha256_of(path) == record.sha256
+            except OSError as error:
+                raise ResultError(
+                    f"'{record.name}' cannot be read ({error.strerror}). Run the request again."
+                ) from error
+            if not as_written:
                 raise ResultError(
                     f"'{record.name}' is not as it was written: size or checksum differ. Run the request again."
                 )
 
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    def _require_listed_findings(self) -> None:
+        for record in self.files:
+            if record.description is not None and not 0 <= record.description < len(self.findings):
+                raise ValueError(f"'{record.name}' belongs to finding {record.description}, which is not listed")
 
 
-def _finding(facts: dict[str, Any]) -> FindingRecord:
-    lesions = tuple(
-        LesionRecord(**{**lesion, "centroid_ras_mm": tuple(lesion["centroid_ras_mm"])}) for lesion in facts["lesions"]
-    )
-    return FindingRecord(
-        **{**facts, "lesions": lesions, "notes": tuple(facts["notes"]), "colour": tuple(facts["colour"])}
-    )
+def _is_plain_name(name: str) -> bool:
+    """Whether a name means a file of the folder itself on every system: no separator, drive or parent."""
+    return name not in ("", ".", "..") and not any(sign in name for sign in "/\\:\x00")

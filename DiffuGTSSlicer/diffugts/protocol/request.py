@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import difflib
 import json
-import math
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from diffugts.errors import RequestError
+from diffugts.protocol.files import as_json, read_text, replace_text
 
 REQUEST_SCHEMA = "diffugts-request/1"
 LONGEST_DESCRIPTION = 10_000
 MOST_DESCRIPTIONS = 200
+LONGEST_PATH = 32_767
+"""Characters of the longest path of any system (Windows, with its long form)."""
+
+LONGEST_WORD = 200
+FARTHEST_MM = 1e5
+"""Corners of a region lie within 100 m of the origin: farther out is a mistake, not a patient."""
 
 
 class Quality(str, Enum):
@@ -45,15 +51,30 @@ ProgressCallback = Callable[[Stage, int, int], None]
 
 @dataclass(frozen=True)
 class Region:
-    """An axis-aligned box in RAS millimetres; findings outside it are not looked for."""
+    """An axis-aligned box in RAS millimetres; findings outside it are not looked for.
+
+    Raises RequestError where a corner is not three finite numbers, or the box has no inside.
+    """
 
     minimum_ras_mm: tuple[float, float, float]
     maximum_ras_mm: tuple[float, float, float]
 
+    def __post_init__(self) -> None:
+        for name in ("minimum_ras_mm", "maximum_ras_mm"):
+            corner = getattr(self, name)
+            if not isinstance(corner, (list, tuple)) or len(corner) != 3:
+                raise _wrong(f"region.{name}", corner, "three numbers (R, A, S) in millimetres")
+            for number in corner:
+                _number(f"region.{name}", number, -FARTHEST_MM, FARTHEST_MM)
+            object.__setattr__(self, name, tuple(float(number) for number in corner))
+        if any(low >= high for low, high in zip(self.minimum_ras_mm, self.maximum_ras_mm)):
+            expected = "a box whose minimum is below its maximum along R, A and S"
+            raise _wrong("region", [list(self.minimum_ras_mm), list(self.maximum_ras_mm)], expected)
+
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of the engine.
+    """What is asked of the engine. Raises RequestError naming the first field that is not as it must be.
 
     `scan` and `output` are paths; `model` a shipped model's name or a folder; `threshold` None means the model's own;
     `modality` and `sequence` None mean that the file tells. `image_format` is "nrrd" or "nifti".
@@ -74,14 +95,17 @@ class Request:
     image_format: str = "nrrd"
 
     def __post_init__(self) -> None:
-        for name in ("scan", "output", "model", "device"):
-            _text(name, getattr(self, name))
+        for name in ("scan", "output", "model"):
+            _text(name, getattr(self, name), LONGEST_PATH)
         object.__setattr__(self, "descriptions", _descriptions(self.descriptions))
-        object.__setattr__(self, "quality", _choice("quality", self.quality, Quality))
+        object.__setattr__(self, "quality", _quality(self.quality))
+        _text("device", self.device, LONGEST_WORD)
         if self.modality not in (None, "CT", "MR"):
-            raise _wrong("modality", self.modality, "'CT', 'MR' or nothing")
+            raise _wrong("modality", self.modality, "'CT', 'MR' or null (the file tells)")
         if self.sequence is not None:
-            _text("sequence", self.sequence)
+            _text("sequence", self.sequence, LONGEST_WORD)
+        if self.region is not None and not isinstance(self.region, Region):
+            raise _wrong("region", self.region, "a box with minimum_ras_mm and maximum_ras_mm, or null")
         if self.threshold is not None:
             _number("threshold", self.threshold, 0.0, 1.0)
         _number("smallest_lesion_ml", self.smallest_lesion_ml, 0.0, 1e6)
@@ -92,11 +116,14 @@ class Request:
 
     def to_json(self) -> str:
         """The request as the text of a request file."""
-        return json.dumps({"schema": REQUEST_SCHEMA, **asdict(self)}, indent=2, ensure_ascii=False)
+        return as_json({"schema": REQUEST_SCHEMA, **asdict(self)})
 
     @classmethod
     def from_json(cls, text: str, folder: Path | None = None) -> Request:
-        """Read a request; relative paths are taken from `folder`. Raises RequestError naming field, value and what was expected."""
+        """Read a request; relative paths are taken from `folder`.
+
+        Raises RequestError naming field, value met, what was expected and what to do.
+        """
         try:
             facts = json.loads(text)
         except (ValueError, RecursionError) as error:
@@ -107,97 +134,112 @@ class Request:
             raise RequestError("The request is not a JSON object with fields such as 'scan' and 'descriptions'.")
         schema = facts.pop("schema", None)
         if schema != REQUEST_SCHEMA:
-            raise _wrong("schema", schema, f"'{REQUEST_SCHEMA}'")
-        known = [field.name for field in fields(cls)]
-        for name in facts:
-            if name not in known:
-                near = difflib.get_close_matches(name, known, 1)
-                hint = f"; did you mean '{near[0]}'?" if near else ". Remove it."
-                raise RequestError(f"The request has an unknown field '{name}'{hint}")
+            raise _wrong("schema", schema, f"'{REQUEST_SCHEMA}'", "Another version of the program may have written it.")
+        _require_known(facts, [field.name for field in fields(cls)], "The request")
         for name in ("scan", "descriptions", "output"):
             if name not in facts:
                 raise RequestError(f"The request has no '{name}'. Every request names scan, descriptions and output.")
         if facts.get("region") is not None:
             facts["region"] = _region(facts["region"])
         request = cls(**facts)
-        if folder is None:
-            return request
-        placed = {name: str(folder / getattr(request, name)) for name in ("scan", "output")}
-        model = folder / request.model
-        return cls(**{**request.__dict__, **placed, "model": str(model) if model.is_dir() else request.model})
+        return request if folder is None else request._placed_in(folder)
+
+    def _placed_in(self, folder: Path) -> Request:
+        model = os.path.join(folder, self.model)
+        return replace(
+            self,
+            scan=os.path.join(folder, self.scan),
+            output=os.path.join(folder, self.output),
+            model=model if os.path.isdir(model) else self.model,
+        )
 
     def save(self, path: Path) -> None:
-        """Write the request file, replacing it as a whole."""
+        """Write the request file, replacing it as a whole. Raises OSError."""
         replace_text(path, self.to_json())
 
     @classmethod
     def load(cls, path: Path) -> Request:
-        """Read a request file. Raises RequestError where it cannot be read or understood."""
+        """Read a request file; relative paths in it are taken from its folder.
+
+        Raises RequestError where it cannot be read or understood.
+        """
         try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            text = read_text(path)
+        except (OSError, ValueError) as error:
             raise RequestError(f"The request file '{path}' cannot be read: {error}. Check the path.") from error
         return cls.from_json(text, path.resolve().parent)
 
 
-def replace_text(path: Path, text: str) -> None:
-    """Write a text file so that a reader sees the old one or the whole new one, never a part."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+def _wrong(
+    name: str, met: object, expected: str, advice: str = "Correct the request and run it again."
+) -> RequestError:
+    return RequestError(f"The request's '{name}' is {shown(met)}, expected {expected}. {advice}")
 
 
-def _wrong(name: str, met: object, expected: str) -> RequestError:
-    shown = repr(met) if len(repr(met)) < 80 else repr(met)[:77] + "..."
-    return RequestError(f"The request's '{name}' is {shown}, expected {expected}.")
+def shown(met: object) -> str:
+    """A value, cut to what fits into a sentence.
+
+    `repr` refuses whole numbers of thousands of digits, and lists nested almost as deep as the JSON reader goes.
+    """
+    try:
+        text = repr(met)
+    except ValueError:
+        return "a number of thousands of digits"
+    except RecursionError:
+        return "nested far too deep"
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _text(name: str, value: object) -> None:
+def _require_known(facts: dict[str, Any], known: list[str], what: str) -> None:
+    for name in facts:
+        if name not in known:
+            near = difflib.get_close_matches(name[:LONGEST_WORD], known, 1)
+            hint = f"; did you mean '{near[0]}'?" if near else f". Remove it; known are {', '.join(known)}."
+            raise RequestError(f"{what} has an unknown field {shown(name)}{hint}")
+
+
+def _text(name: str, value: object, longest: int) -> None:
     if not isinstance(value, str) or not value.strip() or "\x00" in value:
         raise _wrong(name, value, "a text that is not empty")
+    if len(value) > longest:
+        raise RequestError(
+            f"The request's '{name}' has {len(value)} characters, at most {longest} are taken. Shorten it."
+        )
 
 
 def _number(name: str, value: object, low: float, high: float) -> None:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, (int, float))
-        or not math.isfinite(value)
-        or not low <= value <= high
-    ):
+    # Compared before anything else: NaN compares as False, and a whole number of any size can be compared.
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
         raise _wrong(name, value, f"a number from {low:g} to {high:g}")
 
 
-def _choice(name: str, value: Any, kind: type[Quality]) -> Quality:
-    try:
-        return kind(value)
-    except ValueError:
-        raise _wrong(name, value, " or ".join(f"'{member.value}'" for member in kind)) from None
+def _quality(value: Any) -> Quality:
+    if not isinstance(value, str) or value not in [member.value for member in Quality]:
+        raise _wrong("quality", value, " or ".join(f"'{member.value}'" for member in Quality))
+    return Quality(value)
 
 
 def _descriptions(value: Any) -> tuple[str, ...]:
     if not isinstance(value, (list, tuple)) or not value:
         raise _wrong("descriptions", value, "a list with at least one text such as 'liver metastasis'")
     if len(value) > MOST_DESCRIPTIONS:
-        raise RequestError(f"The request has {len(value)} descriptions, at most {MOST_DESCRIPTIONS} are taken at once.")
-    for text in value:
-        _text("descriptions", text)
-        if len(text) > LONGEST_DESCRIPTION:
-            raise RequestError(f"A description has {len(text)} characters, at most {LONGEST_DESCRIPTION} are taken.")
+        raise RequestError(
+            f"The request has {len(value)} descriptions, at most {MOST_DESCRIPTIONS} are taken at once. "
+            "Make several requests of it."
+        )
+    for number, text in enumerate(value, start=1):
+        _text(f"description {number}", text, LONGEST_DESCRIPTION)
+        if any("\ud800" <= sign <= "\udfff" for sign in text):
+            raise _wrong(f"description {number}", text, "a text in valid Unicode")
     return tuple(value)
 
 
 def _region(value: Any) -> Region:
-    expected = "an object with minimum_ras_mm and maximum_ras_mm, three numbers each"
-    if not isinstance(value, dict) or set(value) != {"minimum_ras_mm", "maximum_ras_mm"}:
-        raise _wrong("region", value, expected)
-    corners = []
-    for name in ("minimum_ras_mm", "maximum_ras_mm"):
-        corner = value[name]
-        if not isinstance(corner, (list, tuple)) or len(corner) != 3:
-            raise _wrong("region", value, expected)
-        for number in corner:
-            _number(f"region.{name}", number, -1e5, 1e5)
-        corners.append((float(corner[0]), float(corner[1]), float(corner[2])))
-    if any(low >= high for low, high in zip(*corners)):
-        raise _wrong("region", value, "a box whose minimum is below its maximum along every axis")
-    return Region(corners[0], corners[1])
+    corners = [field.name for field in fields(Region)]
+    if not isinstance(value, dict):
+        raise _wrong("region", value, "an object with minimum_ras_mm and maximum_ras_mm, or null")
+    _require_known(value, corners, "The request's 'region'")
+    for name in corners:
+        if name not in value:
+            raise RequestError(f"The request's 'region' has no '{name}'. A region names {' and '.join(corners)}.")
+    return Region(**value)

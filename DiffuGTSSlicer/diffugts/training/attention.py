@@ -31,6 +31,9 @@ HELD_OUT_PATIENTS = ("STS_003", "STS_015", "STS_027")
 PRESENCE_WEIGHT = 0.2
 LARGEST_POSITIVE_WEIGHT = 8.0
 DICE_SMOOTHING = 5.0
+SURELY_CLEAN_SHARE = 0.95
+"""Share of a crop that must be surely healthy before 'there is no tumour' is taught of it as a whole."""
+
 TEXTS_PER_TUMOUR, OTHER_TEXTS = 48, 160
 
 
@@ -152,9 +155,13 @@ def case_loss(attention: AnomalyAttention, case: EncodedCase, texts: TextPool) -
     there = torch.tensor([float(facts.tumour is not None)] * 2 + [0.0])
     weight = case.weight.expand_as(maps.logits)
     target = case.target * there.view(-1, 1, 1, 1, 1)
-    # Where a real tumour of another kind may lie, "not there" can only be taught of what is surely healthy.
-    voxels = (map_loss(maps.logits, target, weight)).mean()
-    presence = functional.binary_cross_entropy_with_logits(maps.presence, there)
+    voxels = map_loss(maps.logits, target, weight).mean()
+    presence = functional.binary_cross_entropy_with_logits(maps.presence, there, reduction="none")
+    if facts.tumour is None and float(case.weight.mean()) < SURELY_CLEAN_SHARE:
+        presence = presence[
+            2:
+        ]  # a tumour that nobody marked may lie in this crop: only the other description is surely wrong
+    presence = presence.mean()
     return voxels + PRESENCE_WEIGHT * presence
 
 

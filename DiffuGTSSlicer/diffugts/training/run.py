@@ -24,6 +24,8 @@ from diffusers import ModelMixin
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from diffugts.allocation import keep_freed_memory
+
 CHECKPOINT_EVERY_S = 120.0
 REPORT_EVERY_STEPS = 50
 
@@ -59,6 +61,7 @@ class TrainingRun:
         folder.mkdir(parents=True, exist_ok=True)
         if settings.threads:
             torch.set_num_threads(settings.threads)
+        keep_freed_memory()
         torch.manual_seed(settings.seed)
         precision = settings.mixed_precision if settings.mixed_precision != "no" else "no"
         self.accelerator = Accelerator(mixed_precision=precision)
@@ -68,7 +71,7 @@ class TrainingRun:
         )
         self.module, self.optimiser = self.accelerator.prepare(module, optimiser)
         self.averaged = {name: tensor.detach().clone() for name, tensor in self._plain().state_dict().items()}
-        self.step, self.used_s = 0, 0.0
+        self.step, self.skipped, self.used_s = 0, 0, 0.0
         (folder / "settings.json").write_text(json.dumps(asdict(settings), indent=2), encoding="utf-8")
         self._resume()
 
@@ -88,16 +91,20 @@ class TrainingRun:
             with self.accelerator.autocast():
                 value = loss(self.module)
             self.accelerator.backward(value)
-            self.accelerator.clip_grad_norm_(self.module.parameters(), self.settings.clip_norm)
-            self.optimiser.step()
+            norm = self.accelerator.clip_grad_norm_(self.module.parameters(), self.settings.clip_norm)
+            # One bad step would spoil the weights for good; bfloat16 kernels do produce a NaN now and then.
+            if torch.isfinite(value.detach()) and torch.isfinite(torch.as_tensor(norm)):
+                self.optimiser.step()
+                self._average()
+                losses.append(float(value.detach()))
+            else:
+                self.skipped += 1
             self.optimiser.zero_grad(set_to_none=True)
-            self._average()
-            losses.append(float(value.detach()))
             self.step += 1
             now = time.monotonic()
             self.used_s, last = self.used_s + now - last, now
             if self.step % REPORT_EVERY_STEPS == 0:
-                self._report({"loss": sum(losses) / len(losses)})
+                self._report({"loss": sum(losses) / max(1, len(losses)), "skipped": self.skipped})
                 losses.clear()
             if validate and now - validated > 60 * self.settings.validate_every_minutes:
                 figures = self._validate(validate)

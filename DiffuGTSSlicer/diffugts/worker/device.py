@@ -69,7 +69,11 @@ def device_problem(name: str) -> str | None:
     expected = torch.nn.functional.conv3d(volume, kernel)
     try:
         computed = torch.nn.functional.conv3d(volume.to(name), kernel.to(name)).cpu()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:  # what torch raises for drivers, kernels, memory
+    except (
+        RuntimeError,
+        AssertionError,
+        NotImplementedError,
+    ) as error:  # what torch raises for drivers, kernels, memory
         return f"a small 3-D convolution on it failed ({_first_line(error)})."
     difference = float((computed - expected).abs().max() / expected.abs().max())
     if not difference < TOLERANCE:

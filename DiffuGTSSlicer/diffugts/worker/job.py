@@ -7,6 +7,7 @@ the same request gives the same result wherever it was made.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,15 @@ from diffugts.worker.shelf import ModelKey, ModelShelf
 
 if TYPE_CHECKING:
     from diffugts.findings.finding import Segmentation
+    from diffugts.scans.scan import Scan
 
-ALLOCATION_FAILURES = ("out of memory", "can't allocate memory", "cannot allocate memory", "failed to allocate", "bad_alloc")
+ALLOCATION_FAILURES = (
+    "out of memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "failed to allocate",
+    "bad_alloc",
+)
 """How torch and ITK word it, in lower case, where they raise no MemoryError."""
 
 
@@ -84,9 +92,8 @@ def _segment_once(request: Request, shelf: ModelShelf, progress: ProgressCallbac
     progress(Stage.READING, 0, 1)
     model_key = ModelKey.of(shelf.find(request.model), request.device)
     key = scan_key(request)
-    scan = None
-    if not shelf.has_features(key, model_key):
-        scan = _read(request)
+    encoded = shelf.features(key, model_key)
+    scan = encoded.scan if encoded is not None else _read(request)
     clock.lap("read_s")
     progress(Stage.READING, 1, 1)
     model = shelf.model(model_key, progress)
@@ -94,11 +101,13 @@ def _segment_once(request: Request, shelf: ModelShelf, progress: ProgressCallbac
     pipeline.low_memory = low_memory
     clock.lap("load_s")
     mirror = pipeline.preset.qualities[request.quality.value].mirror
-    encoded = shelf.features(key, model_key, mirror)
-    if encoded is None:
-        encoded = pipeline.encode(scan if scan is not None else _read(request), progress, mirror=mirror)
+    if encoded is None or (mirror and encoded.mirrored is None):
+        encoded = pipeline.encode(scan, progress, mirror=mirror)
         shelf.keep(key, model_key, encoded)
         clock.lap("encode_s")
+    elif not mirror:
+        # A pipeline averages with the mirrored look wherever it is there: a job must not depend on what ran before it.
+        encoded = replace(encoded, mirrored=None)
     segmentation = pipeline(
         encoded,
         request.descriptions,
@@ -114,7 +123,7 @@ def _segment_once(request: Request, shelf: ModelShelf, progress: ProgressCallbac
     return segmentation
 
 
-def _read(request: Request):  # noqa: ANN202
+def _read(request: Request) -> Scan:
     from diffugts.scans.reading import read_scan
 
     return read_scan(request.scan, request.modality, request.sequence)

@@ -121,5 +121,5 @@ class JobQueue:
             self._running = None
 
     def _tell_positions(self) -> None:
-        for position, job in enumerate(self._waiting, start=1):
+        for position, job in enumerate(tuple(self._waiting), start=1):
             self._tell(Event("queued", {"job": job.name, "position": position}))

@@ -8,7 +8,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from diffugts.allocation import keep_freed_memory
 from diffugts.errors import InstallationError
+from diffugts.models import load_pipeline
 from diffugts.protocol import ProgressCallback, Quality, Region, Stage
 
 if TYPE_CHECKING:
@@ -69,11 +71,12 @@ def load_model(folder: Path, device: str, progress: ProgressCallback) -> LoadedM
     for done, library in enumerate(LIBRARIES):
         progress(Stage.LOADING, done, steps)
         _import(library)
-    from diffugts.models import load_pipeline
     from diffugts.worker.device import choose_device
 
     progress(Stage.LOADING, steps - 2, steps)
     choice = choose_device(device)
+    if choice.name == "cpu":
+        keep_freed_memory()
     progress(Stage.LOADING, steps - 1, steps)
     pipeline = load_pipeline(folder, choice.name)
     progress(Stage.LOADING, steps, steps)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from diffugts.protocol import Quality, Stage
 
@@ -52,6 +52,10 @@ class Progress:
     message: str
     eta_s: float | None
     fraction: float
+
+    def as_fields(self) -> dict[str, object]:
+        """The fields of a `progress` event."""
+        return {**asdict(self), "stage": self.stage.value}
 
 
 class StageTimes:
@@ -142,4 +146,4 @@ class ProgressTracker:
             # How much slower than expected this job is; one expected second is believed beforehand.
             pace = (spent + 1.0) / (expected_done + 1.0)
             eta = round(pace * expected_left, 1)
-        return Progress(stage, done, total, STAGE_MESSAGES[stage], eta, round(self._fraction, 4))
+        return Progress(stage, int(done), int(total), STAGE_MESSAGES[stage], eta, round(self._fraction, 4))

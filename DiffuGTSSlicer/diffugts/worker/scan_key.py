@@ -13,7 +13,9 @@ from diffugts.protocol import Request
 BLOCK_BYTES = 1 << 20
 HEADER_BYTES = 1 << 16
 DICOM_ENDINGS = (".dcm", ".ima", ".dicom", "")
-DETACHED = re.compile(rb"^[ \t]*(?:data ?file|ElementDataFile)[ \t]*[:=][ \t]*(.+?)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
+DETACHED = re.compile(
+    rb"^[ \t]*(?:data ?file|ElementDataFile)[ \t]*[:=][ \t]*(.+?)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE
+)
 """Where the header of a .nhdr or .mhd names the file with its voxels."""
 
 

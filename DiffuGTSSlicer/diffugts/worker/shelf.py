@@ -6,10 +6,11 @@ import gc
 import sys
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from diffugts.allocation import give_back_freed_memory
 from diffugts.models import find_model
 from diffugts.protocol import ProgressCallback
 from diffugts.worker.loading import LoadedModel, Loader, load_model
@@ -77,14 +78,12 @@ class ModelShelf:
             self._model = (key, self._load(key.folder, key.device, progress))
         return self._model[1]
 
-    def features(self, scan: ScanKey | None, model: ModelKey, mirror: bool) -> EncodedScan | None:
-        """A scan's features, with those of the mirrored scan or without; None where these are not kept."""
-        encoded = self._features.get((scan, model)) if scan is not None else None
-        if scan is None or encoded is None or (mirror and encoded.mirrored is None):
+    def features(self, scan: ScanKey | None, model: ModelKey) -> EncodedScan | None:
+        """A scan's features by this model, None where they are not kept."""
+        if scan is None or (scan, model) not in self._features:
             return None
         self._features.move_to_end((scan, model))
-        # A pipeline averages with the mirrored look wherever it is there: a job must not depend on what ran before it.
-        return encoded if mirror or encoded.mirrored is None else replace(encoded, mirrored=None)
+        return self._features[(scan, model)]
 
     def keep(self, scan: ScanKey | None, model: ModelKey, encoded: EncodedScan) -> None:
         """Keep a scan's features, if they fit within the bound; older ones make room."""
@@ -100,7 +99,9 @@ class ModelShelf:
     def release(self) -> str:
         """Let go of everything, the GPU's memory included; returns a sentence that says what it was."""
         model = "the model" if self._model else "no model"
-        sentence = f"Let go of {model} and the features of {len(self._features)} scans ({self.feature_bytes / 1e6:.0f} MB)."
+        sentence = (
+            f"Let go of {model} and the features of {len(self._features)} scans ({self.feature_bytes / 1e6:.0f} MB)."
+        )
         self._model = None
         self._features.clear()
         _empty_device_caches()
@@ -114,8 +115,9 @@ def _default_bound() -> int:
 
 
 def _empty_device_caches() -> None:
-    """Give back what torch holds for later; without importing torch where nothing has."""
+    """Give back to the system what torch and the allocator hold for later; imports no torch where nothing has."""
     gc.collect()
+    give_back_freed_memory()
     torch = sys.modules.get("torch")
     if torch is None:
         return

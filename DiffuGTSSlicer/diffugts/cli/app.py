@@ -1,0 +1,90 @@
+"""The command `diffugts`: its subcommands, and how errors become sentences and exit codes (docs/architecture.md)."""
+
+from __future__ import annotations
+
+import io
+import signal
+import sys
+import traceback
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from diffugts import __version__
+from diffugts.cli import bench, demo, doctor, evaluate, models, segment, train, worker
+from diffugts.errors import Cancelled, DiffuGTSError
+
+DEFECT = "Something went wrong that the program did not foresee. Please report it with the lines above."
+
+
+class CommandLine(TyperGroup):
+    """Commands whose errors are told on standard error and returned as exit codes."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            say("Cancelled. Nothing half-written was left.")
+            raise typer.Exit(Cancelled.exit_code) from None
+        except DiffuGTSError as error:
+            say(str(error))
+            raise typer.Exit(error.exit_code) from error
+        except (typer.Exit, typer.Abort, BrokenPipeError):
+            raise
+        except Exception as error:
+            if _knows_its_words(error):  # a wrong option: typer tells it best
+                raise
+            traceback.print_exc()
+            say(DEFECT)
+            raise typer.Exit(DiffuGTSError.exit_code) from error
+
+
+app = typer.Typer(
+    name="diffugts",
+    cls=CommandLine,
+    help="Find tumours in CT and MR scans by description. Research use only, not a medical device.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(segment.segment)
+app.command()(segment.run)
+app.command()(demo.demo)
+app.command()(doctor.doctor)
+app.add_typer(models.app, name="models")
+app.command()(worker.worker)
+app.add_typer(train.app, name="train")
+app.command()(bench.bench)
+app.command()(evaluate.evaluate)
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and end.", is_eager=True)] = False,
+) -> None:
+    """Options of the program itself."""
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit()
+
+
+def main() -> None:
+    """Run the command line; ends the process with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        # A description in any alphabet must not end the program on a terminal that lacks it.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    app()
+
+
+def say(sentence: str) -> None:
+    """A sentence on standard error."""
+    typer.echo(sentence, err=True)
+
+
+def _knows_its_words(error: Exception) -> bool:
+    """Whether typer shows this exception itself: its usage errors, whichever library it takes them from."""
+    return any(kind.__name__ == "ClickException" for kind in type(error).__mro__)

@@ -1,0 +1,122 @@
+"""`diffugts segment` and `diffugts run`: one scan, from options or from a request file."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from diffugts.errors import RequestError
+from diffugts.protocol import Quality, Region, Request, ResultManifest
+
+if TYPE_CHECKING:
+    from diffugts.cli.display import Display
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON lines (progress, done, failed) and nothing else.")]
+Picture = Annotated[bool, typer.Option(help="Draw a picture of each finding: outline, heat map, pseudo-healthy scan.")]
+QualityOption = Annotated[
+    Quality, typer.Option(help="fast: attention only; thorough: several seeds and a second look.")
+]
+ModelOption = Annotated[str, typer.Option(help="A shipped model's name, or a model folder.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+Output = Annotated[Path, typer.Option(help="Folder for the result; an earlier result in it is replaced.")]
+
+
+class Modality(str, Enum):
+    """Kinds of scan."""
+
+    CT = "CT"
+    MR = "MR"
+
+
+class ImageFormat(str, Enum):
+    """File formats of the result."""
+
+    NRRD = "nrrd"
+    NIFTI = "nifti"
+
+
+def segment(
+    scan: Annotated[Path, typer.Argument(help="NRRD, NIfTI or MetaImage file, or a folder with a DICOM series.")],
+    prompt: Annotated[list[str], typer.Option(help="What to look for, in your own words; may be given several times.")],
+    output: Output,
+    roi: Annotated[
+        str | None, typer.Option(metavar="x0,y0,z0,x1,y1,z1", help="Look only within this box: two corners, RAS, mm.")
+    ] = None,
+    quality: QualityOption = Quality.STANDARD,
+    modality: Annotated[Modality | None, typer.Option(help="Where the file does not say it.")] = None,
+    sequence: Annotated[
+        str | None, typer.Option(help="MR: T1, T1c, T2, FLAIR or PD, where the file does not say it.")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Score above which a voxel counts; 0 to 1. [default: the model's]")
+    ] = None,
+    smallest_lesion_ml: Annotated[float, typer.Option(help="Smaller regions are left out.")] = 0.1,
+    seed: Annotated[int, typer.Option(help="Of the inpainting; the same seed gives the same result.")] = 0,
+    device: DeviceOption = "auto",
+    model: ModelOption = "compact",
+    image_format: Annotated[
+        ImageFormat, typer.Option("--format", "--image-format", help="Of the result's volumes.")
+    ] = ImageFormat.NRRD,
+    picture: Picture = True,
+    as_json: AsJson = False,
+) -> None:
+    """Segment what is described in one scan."""
+    from diffugts.cli.display import shown
+
+    with shown(as_json) as display:
+        request = Request(
+            scan=str(scan),
+            descriptions=tuple(prompt),
+            output=str(output),
+            model=model,
+            quality=quality,
+            device=device,
+            modality=modality.value if modality else None,
+            sequence=sequence,
+            region=parse_region(roi) if roi is not None else None,
+            threshold=threshold,
+            smallest_lesion_ml=smallest_lesion_ml,
+            seed=seed,
+            image_format=image_format.value,
+        )
+        display.done(carry_out(request, display, picture))
+
+
+def run(
+    request: Annotated[Path, typer.Argument(help="Request file; relative paths in it are taken from its folder.")],
+    picture: Picture = True,
+    as_json: AsJson = False,
+) -> None:
+    """Carry out a request file, as the background process of 3D Slicer does."""
+    from diffugts.cli.display import shown
+
+    with shown(as_json) as display:
+        display.done(carry_out(Request.load(request), display, picture))
+
+
+def carry_out(request: Request, display: Display, picture: bool) -> ResultManifest:
+    """Run one request in this process, with its progress on a display."""
+    from diffugts.worker.job import run_request
+    from diffugts.worker.progress import ProgressTracker
+    from diffugts.worker.shelf import ModelShelf
+
+    return run_request(request, ModelShelf(), ProgressTracker(request.quality, display.progress), picture)
+
+
+def parse_region(text: str) -> Region:
+    """A box from six numbers: two opposite corners, in any order, RAS mm. Raises RequestError for anything else."""
+    try:
+        numbers = [float(part) for part in text.replace(";", ",").split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != 6 or not all(abs(number) < 1e5 for number in numbers):
+        raise RequestError(f"--roi is '{text:.80}', expected six numbers x0,y0,z0,x1,y1,z1 in RAS millimetres.")
+    first, second = numbers[:3], numbers[3:]
+    if any(a == b for a, b in zip(first, second)):
+        raise RequestError(f"--roi is '{text:.80}': the box has no extent along at least one axis.")
+    low = tuple(min(a, b) for a, b in zip(first, second))
+    high = tuple(max(a, b) for a, b in zip(first, second))
+    return Region(low, high)  # type: ignore[arg-type]

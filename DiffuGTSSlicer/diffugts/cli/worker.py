@@ -1,0 +1,28 @@
+"""`diffugts worker`: the background process that 3D Slicer talks to."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def worker(
+    idle_release: Annotated[
+        float,
+        typer.Option(help="Seconds without a job after which model and scans are let go, and the GPU freed; 0 never."),
+    ] = 300.0,
+    keep_mb: Annotated[
+        int | None, typer.Option(help="Most memory for the features of earlier scans. [default: a fifth, at most 4096]")
+    ] = None,
+) -> None:
+    """Serve jobs as JSON lines on standard input and output, until the input ends."""
+    from diffugts.worker.channel import Channel
+
+    # First of all: from here on nothing but events reaches standard output.
+    channel = Channel.take_standard_streams()
+    from diffugts.worker.server import Worker
+    from diffugts.worker.shelf import ModelShelf
+
+    shelf = ModelShelf(most_feature_bytes=None if keep_mb is None else keep_mb << 20)
+    raise typer.Exit(Worker(channel, shelf, idle_release if idle_release > 0 else None).serve())

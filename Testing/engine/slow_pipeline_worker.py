@@ -1,0 +1,22 @@
+"""The real worker around the stand-in pipeline: `python slow_pipeline_worker.py STEP_S [IDLE_RELEASE_S] [GRACE_S]`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from diffugts.worker.channel import Channel
+
+if __name__ == "__main__":
+    channel = Channel.take_standard_streams()
+    from diffugts.worker.server import Worker
+    from diffugts.worker.shelf import ModelShelf
+
+    def load(folder, device, progress):
+        # As in the product: nothing heavy is imported before the first job.
+        from stand_in_pipeline import StandInLoader
+
+        return StandInLoader(step_s)(folder, device, progress)
+
+    step_s, idle_release_s, grace_s = [*map(float, sys.argv[1:]), *(None, 300.0, 5.0)[len(sys.argv) - 1 :]]
+    sys.exit(Worker(channel, ModelShelf(load, find=Path), idle_release_s, grace_s).serve())
