@@ -39,7 +39,7 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	@if [ -n "$$SCAN" ]; then \
 	  if [ -z "$$PROMPT" ]; then echo 'Say what to look for: make demo SCAN=... PROMPT="liver tumour"' >&2; exit 2; fi; \
-	  $(BIN)/diffugts segment "$$SCAN" --prompt "$$PROMPT" $${MODALITY:+--modality "$$MODALITY"} --output "$(OUTPUT)"; \
+	  $(BIN)/diffugts demo --scan "$$SCAN" --prompt "$$PROMPT" $${MODALITY:+--modality "$$MODALITY"} --output "$(OUTPUT)"; \
 	else \
 	  $(BIN)/diffugts demo --output "$(OUTPUT)"; \
 	fi

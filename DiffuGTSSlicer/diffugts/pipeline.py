@@ -25,18 +25,19 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 from diffusers import DiffusionPipeline, FlowMatchEulerDiscreteScheduler
-from scipy import ndimage
 
 from diffugts.attention import AnomalyAttention, Queries
 from diffugts.descriptions.bank import EmbeddingBank, embed_with_bank
 from diffugts.descriptions.description import Description, parse_descriptions
 from diffugts.descriptions.encoder import TextEncoder, load_text_encoder
+from diffugts.descriptions.meaning import judge_by_meaning
 from diffugts.descriptions.templates import prompt_pair
+from diffugts.descriptions.vocabulary import load_vocabulary
 from diffugts.encoded import EncodedScan
 from diffugts.errors import DescriptionError
 from diffugts.findings.finding import Finding, ModelIdentity, Segmentation
 from diffugts.findings.lesions import VerdictRule, cut, measure_lesions, verdict
-from diffugts.foundation.autoencoder import CELL, ScanAutoencoder
+from diffugts.foundation.autoencoder import ScanAutoencoder
 from diffugts.foundation.body import filled_body
 from diffugts.foundation.denoiser import HoleDenoiser, modality_class
 from diffugts.foundation.features import (
@@ -48,10 +49,12 @@ from diffugts.foundation.features import (
     pad_to_multiple,
     read_features,
 )
-from diffugts.inpainting import Inpainting, blended, decode_box, hole_cells, inpaint, pasted
+from diffugts.inpainting import decode_box, hole_cells, inpaint, pasted
 from diffugts.preset import ModelPreset, QualityLevel
 from diffugts.protocol import ProgressCallback, Quality, Region, Stage
-from diffugts.refinement import pixel_residual, refined_score, without_indifferent_regions
+from diffugts.pseudo_healthy import PseudoHealthy, on_scan_grid, pseudo_healthy_scan
+from diffugts.refinement import refined_score, without_indifferent_regions
+from diffugts.scans.region import region_mask
 from diffugts.scans.scan import Scan
 from diffugts.scans.working_grid import ScanOnGrid, to_working_grid
 
@@ -67,22 +70,6 @@ class Attention:
     description: Description
     score: np.ndarray
     anomaly_score: float
-
-
-@dataclass(frozen=True)
-class PseudoHealthy:
-    """A pseudo-healthy scan on the working grid, model intensities (k, j, i).
-
-    `intensities` the scan with healthy tissue in the hole; `pixel_residual` how far the decoded scan and the decoded
-    pseudo-healthy scan lie apart, 0 outside the hole's surroundings; `signed` the same with its sign, unsmoothed;
-    `hole` bool, voxels; `inpainting` what it was decoded from.
-    """
-
-    intensities: np.ndarray
-    pixel_residual: np.ndarray
-    signed: np.ndarray
-    hole: np.ndarray
-    inpainting: Inpainting
 
 
 class DiffuGTSPipeline(DiffusionPipeline):
@@ -121,6 +108,7 @@ class DiffuGTSPipeline(DiffusionPipeline):
         self.bank = bank
         self.identity = ModelIdentity(self.preset.name, "", "")
         self.low_memory = False
+        self._vocabulary = load_vocabulary()
         self._texts = TextEncoder(text_encoder, tokenizer) if text_encoder is not None else None
 
     @classmethod
@@ -225,7 +213,7 @@ class DiffuGTSPipeline(DiffusionPipeline):
             ],
             axis=0,
         )
-        return _pseudo_healthy(encoded, hole, result, before, after)
+        return pseudo_healthy_scan(encoded, hole, result, before, after)
 
     def feature_residual(
         self, encoded: EncodedScan, healthy: PseudoHealthy, description: Description, check: Check | None = None
@@ -261,7 +249,7 @@ class DiffuGTSPipeline(DiffusionPipeline):
             with _timed(timings, "encode_s"):
                 scan = self.encode(scan, progress, mirror=level.mirror)
         rule = VerdictRule(threshold if threshold is not None else self.preset.threshold, self.preset.uncertain_margin)
-        allowed = _region_mask(scan, region)
+        allowed = region_mask(scan.scan.geometry, region) if region is not None else None
         with _timed(timings, "attend_s"):
             attentions = self.attend(scan, descriptions, progress)
             maps = [self._map(scan, attention.score, allowed) for attention in attentions]
@@ -276,7 +264,7 @@ class DiffuGTSPipeline(DiffusionPipeline):
                 self._finding(scan, attention, score, mask, rule)
                 for attention, score, mask in zip(attentions, maps, masks)
             ]
-            volumes = _on_scan(scan, healthy) if healthy is not None else (None, None, None)
+            volumes = on_scan_grid(scan, healthy) if healthy is not None else (None, None, None)
         return Segmentation(
             scan=scan.scan,
             findings=findings,
@@ -292,11 +280,20 @@ class DiffuGTSPipeline(DiffusionPipeline):
         )
 
     def understand(self, descriptions: Sequence[str | Description]) -> list[Description]:
-        """Descriptions as the vocabulary reads them; those already read pass through."""
+        """Descriptions as the vocabulary reads them; those already read pass through.
+
+        Words that no table knows are judged by their meaning, if the text encoder is at hand.
+        """
         parsed: list[Description] = []
         for description in descriptions:
-            parsed += [description] if isinstance(description, Description) else parse_descriptions([description])
-        return parsed
+            if isinstance(description, Description):
+                parsed.append(description)
+            else:
+                parsed += parse_descriptions([description], self._vocabulary)
+        if all(description.is_understood for description in parsed):
+            return parsed
+        encoder = self._encoder()
+        return list(judge_by_meaning(parsed, encoder, self._vocabulary)) if encoder else parsed
 
     def on_working_grid(self, encoded: EncodedScan, score: np.ndarray) -> np.ndarray:
         """A map (k, j, i) at half the working grid's resolution, interpolated onto the working grid."""
@@ -393,12 +390,17 @@ class DiffuGTSPipeline(DiffusionPipeline):
         return maps.logits[0, 0].float().cpu(), maps.presence[0].float().cpu()
 
     def _embed(self, texts: list[str]) -> torch.Tensor:
-        if self._texts is None and (self.bank is None or self.bank.lookup(texts) is None):
+        banked = self.bank.lookup(texts) if self.bank is not None else None
+        return banked if banked is not None else embed_with_bank(self.bank, self._encoder(), texts)
+
+    def _encoder(self) -> TextEncoder | None:
+        """The text encoder, loaded when first needed; None where it is not installed."""
+        if self._texts is None:
             try:
                 self._texts = load_text_encoder(self.preset.text_encoder)
             except DescriptionError:
-                return embed_with_bank(self.bank, None, texts)
-        return embed_with_bank(self.bank, self._texts, texts)
+                return None
+        return self._texts
 
     def _map(self, encoded: EncodedScan, score: np.ndarray, allowed: np.ndarray | None) -> np.ndarray:
         """A score at half resolution as a score map (k, j, i) on the scan's own grid, 0 outside the allowed region."""
@@ -438,46 +440,3 @@ def _empty_image(encoded: EncodedScan) -> sitk.Image:
     image.SetOrigin(geometry.origin_mm)
     image.SetDirection(geometry.direction)
     return image
-
-
-def _region_mask(encoded: EncodedScan, region: Region | None) -> np.ndarray | None:
-    """Voxels of the scan (k, j, i) inside a box in RAS mm."""
-    if region is None:
-        return None
-    matrix = encoded.scan.geometry.ijk_to_ras
-    k, j, i = np.ogrid[tuple(slice(0, n) for n in encoded.scan.geometry.shape)]
-    inside = np.ones(encoded.scan.geometry.shape, bool)
-    for axis in range(3):
-        place = matrix[axis, 0] * i + matrix[axis, 1] * j + matrix[axis, 2] * k + matrix[axis, 3]
-        inside &= (place >= region.minimum_ras_mm[axis]) & (place <= region.maximum_ras_mm[axis])
-    return inside
-
-
-def _pseudo_healthy(
-    encoded: EncodedScan, hole: np.ndarray, result: Inpainting, before: np.ndarray, after: np.ndarray
-) -> PseudoHealthy:
-    shape = encoded.grid.geometry.shape
-    voxels = tuple(slice(s.start * CELL, min(s.stop * CELL, n)) for s, n in zip(result.box, shape))
-    part = tuple(slice(0, v.stop - v.start) for v in voxels)
-    signed, pixel = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-    signed[voxels] = (before - after)[part]
-    pixel[voxels] = pixel_residual(before, after)[part]
-    wide = hole.repeat(CELL, 0).repeat(CELL, 1).repeat(CELL, 2)[tuple(slice(0, n) for n in shape)]
-    return PseudoHealthy(
-        blended(encoded.grid.intensities, after.astype(np.float32), result.box, hole), pixel, signed, wide, result
-    )
-
-
-def _on_scan(encoded: EncodedScan, healthy: PseudoHealthy) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pseudo-healthy volume, residual (scan minus pseudo-healthy) and hole on the scan's own grid, in its own unit.
-
-    The scan's own voxels are kept wherever nothing was inpainted; only the difference is interpolated.
-    """
-    grid = encoded.grid
-    scan = encoded.scan.voxels
-    soft = ndimage.uniform_filter(healthy.hole.astype(np.float32), 3)
-    share = grid.to_scan(np.clip(2 * soft, 0, 1))
-    touched = share > 0
-    replaced = grid.to_scan(grid.curve.inverse(healthy.intensities))
-    volume = np.where(touched, (1 - share) * scan + share * replaced, scan).astype(np.float32)
-    return volume, (scan - volume).astype(np.float32), grid.to_scan(healthy.hole.astype(np.float32)) > 0.5

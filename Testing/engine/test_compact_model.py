@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from diffugts.errors import ModelError
 from diffugts.evaluation.measures import dice
 from diffugts.generated.phantom import demo_case

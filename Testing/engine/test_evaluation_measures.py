@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from diffugts.evaluation.measures import centred_ellipsoid, dice, hole_effect, psnr, smooth_fill
 from diffugts.evaluation.report import bootstrap_interval, table
 

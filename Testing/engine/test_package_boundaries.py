@@ -22,7 +22,7 @@ LAYERS = (
     {"scans", "descriptions"},
     {"generated", "foundation"},
     {"encoded", "attention", "inpainting", "refinement"},
-    {"findings", "preset"},
+    {"findings", "preset", "pseudo_healthy"},
     {"pipeline", "models"},
     {"worker", "training", "evaluation"},
     {"cli", "__main__"},

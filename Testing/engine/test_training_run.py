@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 
 import torch
-from diffugts.training.run import RunSettings, TrainingRun, read_log
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
+
+from diffugts.training.run import RunSettings, TrainingRun, read_log
 
 
 class Line(ModelMixin, ConfigMixin):

@@ -8,9 +8,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+
+import psutil
 
 from diffugts.protocol import Command, Event, parse_event
 
@@ -21,7 +22,12 @@ PATIENCE_S = 30.0
 
 def environment(**more: str) -> dict[str, str]:
     """An environment in which a child finds the engine and the tests' own modules."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join((str(PACKAGE_FOLDER), str(HERE))), "OMP_NUM_THREADS": "1", **more}
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join((str(PACKAGE_FOLDER), str(HERE))),
+        "OMP_NUM_THREADS": "1",
+        **more,
+    }
 
 
 class WorkerProcess:
@@ -52,7 +58,9 @@ class WorkerProcess:
     def __enter__(self) -> WorkerProcess:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.process.kill()
         self.process.wait()
         if value is not None:
@@ -100,6 +108,18 @@ class WorkerProcess:
     def ending(self, job: str) -> Event:
         """The job's closing event."""
         return self.wait_for("done", "failed", "cancelled", job=job)
+
+    def processor_s(self) -> float:
+        """Seconds of processor time the worker has had: on a busy machine a fairer clock than the wall's."""
+        times = psutil.Process(self.process.pid).cpu_times()
+        return float(times.user + times.system)
+
+    def wait_for_log(self, words: str, patience_s: float = 5.0) -> None:
+        """Wait until the worker has said these words on standard error, which is another pipe than the events'."""
+        end = time.monotonic() + patience_s
+        while words not in self.log:
+            assert time.monotonic() < end, f"{words!r} is not in {self.log[-2000:]!r}"
+            time.sleep(0.01)
 
     def _read_events(self) -> None:
         assert self.process.stdout is not None

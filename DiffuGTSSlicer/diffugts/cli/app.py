@@ -60,14 +60,20 @@ app.command()(bench.bench)
 app.command()(evaluate.evaluate)
 
 
-@app.callback()
-def options(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and end.", is_eager=True)] = False,
-) -> None:
-    """Options of the program itself."""
-    if version:
+def show_version(asked: bool) -> None:
+    """Print the version and end, if it was asked for."""
+    if asked:
         typer.echo(__version__)
         raise typer.Exit()
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and end.", callback=show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Options of the program itself; `show_version` has answered them."""
 
 
 def main() -> None:

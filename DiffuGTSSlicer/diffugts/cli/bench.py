@@ -24,8 +24,8 @@ def bench(
     json_only: Annotated[bool, typer.Option("--json", help="Print nothing but JSON.")] = False,
 ) -> None:
     """Time encode, attend, inpaint and refine, first and second description, and the plain loop, in one run."""
-    from diffugts.errors import RequestError
     from diffugts.allocation import keep_freed_memory
+    from diffugts.errors import RequestError
     from diffugts.evaluation.equivalence import measure_equivalence
     from diffugts.evaluation.speed import enlarged, measure_speed
     from diffugts.generated.phantom import draw_phantom

@@ -143,8 +143,12 @@ def print_findings(manifest: ResultManifest) -> None:
             str(len(finding.lesions)),
         )
     console.print(table)
-    for note in dict.fromkeys([*manifest.notes, *(note for finding in manifest.findings for note in finding.notes)]):
+    for note in manifest.notes:
         console.print(Text(printable(note)))
+    for finding in manifest.findings:
+        for note in finding.notes:
+            told = note if finding.description in note else f"{finding.description}: {note}"
+            console.print(Text(printable(told)))
     console.print(Text(f"Result: {manifest.folder}"), soft_wrap=True)
     console.print(Text(RESEARCH_USE, "bold"))
 

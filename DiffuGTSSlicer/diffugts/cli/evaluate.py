@@ -16,11 +16,13 @@ def evaluate(
     quality: Annotated[list[str] | None, typer.Option(help="Quality levels to run; all where none is given.")] = None,
 ) -> None:
     """Measure masks, pseudo-healthy scans and words on scans with a known answer."""
+    from diffugts.allocation import keep_freed_memory
     from diffugts.evaluation.report import write_report
     from diffugts.evaluation.validation import QUALITIES
     from diffugts.evaluation.validation import evaluate as run
     from diffugts.models import find_model, load_pipeline
 
+    keep_freed_memory()
     folder = find_model(model)
     pipeline = load_pipeline(folder, device)
     report = run(pipeline, data, tuple(quality or QUALITIES), say=typer.echo)

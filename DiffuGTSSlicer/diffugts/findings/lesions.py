@@ -65,7 +65,7 @@ def measure_lesions(mask: np.ndarray, score_map: np.ndarray, scan: Scan) -> list
         corner = start + [s.start for s in part]
         whole = tuple(slice(c, c + n) for c, n in zip(corner, region.shape))
         scores, values = score_map[whole][region], scan.voxels[whole][region]
-        centre_kji = np.argwhere(region).mean(0) + corner
+        centre_kji = _centre(region) + corner
         centre = scan.geometry.ijk_to_ras @ [*centre_kji[::-1], 1.0]
         found.append(
             Lesion(
@@ -93,9 +93,7 @@ def longest_axial_diameter_mm(region: np.ndarray, geometry: Geometry) -> float:
     in_plane = [a for a in range(3) if a != axis]
     longest = 0.0
     for section in np.moveaxis(region, axis, 0):
-        if section.any():
-            edge = section & ~ndimage.binary_erosion(section)
-            longest = max(longest, _largest_distance(np.argwhere(edge) * spacing_kji[in_plane]))
+        longest = max(longest, _largest_distance(_row_ends(section) * spacing_kji[in_plane]))
     return longest + float(spacing_kji[in_plane].mean())
 
 
@@ -141,6 +139,24 @@ def _box(mask: np.ndarray) -> tuple[slice, slice, slice] | None:
             return None
         slices.append(slice(int(seen[0]), int(seen[-1]) + 1))
     return slices[0], slices[1], slices[2]
+
+
+def _centre(region: np.ndarray) -> np.ndarray:
+    """Mean voxel index (k, j, i), from the sums over planes: the list of all voxels would be far larger than the region."""
+    return np.array(
+        [
+            float(np.arange(n) @ region.sum(tuple(a for a in range(3) if a != axis))) / int(region.sum())
+            for axis, n in enumerate(region.shape)
+        ]
+    )
+
+
+def _row_ends(section: np.ndarray) -> np.ndarray:
+    """First and last voxel of every row (row, column): the voxels farthest apart are among them."""
+    rows = np.flatnonzero(section.any(axis=1))
+    first = section[rows].argmax(axis=1)
+    last = section.shape[1] - 1 - section[rows, ::-1].argmax(axis=1)
+    return np.concatenate([np.stack([rows, first], axis=1), np.stack([rows, last], axis=1)])
 
 
 def _largest_distance(points: np.ndarray) -> float:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from diffugts.findings.volumes import write_volume
 from diffugts.scans.scan import Geometry
 
 TERMINOLOGY = (
@@ -37,7 +38,10 @@ class Segment:
 
 
 def write_segments(segments: Sequence[Segment], geometry: Geometry, path: Path) -> None:
-    """Write a .seg.nrrd. Empty segments are kept: that nothing was found is a result."""
+    """Write a .seg.nrrd. Empty segments are kept: that nothing was found is a result.
+
+    Raises ResultError where the file did not get onto the disk as a whole.
+    """
     layers, places = _layers(segments, geometry.shape)
     if len(layers) == 1:
         image = geometry.image(layers[0])
@@ -67,11 +71,7 @@ def write_segments(segments: Sequence[Segment], geometry: Geometry, path: Path) 
         }
         for key, text in facts.items():
             image.SetMetaData(prefix + key, text)
-    writer = sitk.ImageFileWriter()
-    writer.SetFileName(str(path))
-    writer.UseCompressionOn()
-    writer.SetCompressionLevel(1)
-    writer.Execute(image)
+    write_volume(image, path)
     if len(layers) > 1:
         _call_first_axis_a_list(path)
 

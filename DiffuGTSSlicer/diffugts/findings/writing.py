@@ -1,43 +1,46 @@
 """Writing a result: volumes on the scan's own grid, the segmentation, the lesion table, `result.json`.
 
-Everything is written into a hidden folder beside the target and moved into place as a whole: an interrupted job
-leaves no half result, and an earlier result stays until the new one is complete.
+For every description a score map and, as NIfTI, a label volume; as NRRD one segmentation file with a segment per
+description. Pseudo-healthy scan, residual and hole where something was inpainted. The manifest comes last.
 """
 
 from __future__ import annotations
 
-import csv
 import datetime
-import os
 import platform
 import re
-import shutil
-import tempfile
+import time
 import unicodedata
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 
 from diffugts import __version__
 from diffugts.errors import ResultError
 from diffugts.findings.colours import colour
 from diffugts.findings.finding import Finding, Segmentation
+from diffugts.findings.lesion_table import write_lesion_table
+from diffugts.findings.result_folder import require_result_folder, whole_folder
 from diffugts.findings.segments import Segment, write_segments
+from diffugts.findings.volumes import write_volume
 from diffugts.protocol import (
     FileRecord,
     FindingRecord,
+    Grid,
     LesionRecord,
     ProgressCallback,
+    Provenance,
     Request,
     ResultManifest,
     Stage,
     sha256_of,
 )
-from diffugts.protocol.manifest import FILE_NAME
 from diffugts.scans.scan import Geometry
+
+__all__ = ["require_result_folder", "slug", "write_segmentation"]
 
 EXTENSIONS = {"nrrd": ".nrrd", "nifti": ".nii.gz"}
 
@@ -54,32 +57,26 @@ def write_segmentation(
     progress: ProgressCallback | None = None,
     picture: bool = False,
 ) -> ResultManifest:
-    """Write all of a segmentation into `folder` and return its manifest.
+    """Write all of a segmentation into `folder` and return its manifest; `picture` adds one of each finding.
 
-    A folder that holds an earlier result of this program is replaced; one that holds anything else is refused with a
-    ResultError, as is one that cannot be written.
+    `folder` appears as a whole: after an error, or `Cancelled` from `progress`, it is as it was before. A whole and
+    unchanged earlier result in it is replaced, which the manifest notes; raises ResultError where the folder holds
+    anything else, or cannot be written.
     """
-    require_result_folder(folder)
+    folder = folder.expanduser().resolve()
+    earlier = require_result_folder(folder)
+    notes = list(segmentation.notes)
+    if earlier is not None:
+        notes.append(f"The earlier result in this folder, of {earlier.provenance.created_utc}, was replaced.")
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.part-", dir=folder.parent))
+        with whole_folder(folder) as temporary:
+            manifest = _write_all(segmentation, request, temporary, folder, notes, progress, picture)
     except OSError as error:
         raise ResultError(
-            f"The result cannot be written to '{folder}': {error.strerror or error}. Choose another folder."
+            f"Writing the result to '{folder}' failed: {error.strerror or error}. Free some space or choose another "
+            "folder; nothing half-written was left."
         ) from error
-    try:
-        manifest = _write_all(segmentation, request, temporary, progress, picture)
-        _move_into_place(temporary, folder)
-    except OSError as error:
-        raise ResultError(
-            f"Writing the result to '{folder}' failed: {error.strerror or error}. Free some space or choose another folder; "
-            "nothing half-written was left."
-        ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return ResultManifest(
-        manifest.findings, manifest.files, manifest.provenance, manifest.geometry, manifest.notes, folder
-    )
+    return manifest
 
 
 def slug(text: str, longest: int = 40) -> str:
@@ -88,128 +85,114 @@ def slug(text: str, longest: int = 40) -> str:
     return re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:longest].strip("-") or "finding"
 
 
+@dataclass(frozen=True)
+class _Step:
+    """One file to write: its role and name, the description it belongs to, and what writes it."""
+
+    role: str
+    name: str
+    description: int | None
+    write: Callable[[Path], None]
+
+
 def _write_all(
-    segmentation: Segmentation, request: Request, folder: Path, progress: ProgressCallback | None, picture: bool
+    segmentation: Segmentation,
+    request: Request,
+    temporary: Path,
+    folder: Path,
+    notes: list[str],
+    progress: ProgressCallback | None,
+    picture: bool,
 ) -> ResultManifest:
-    steps = _steps(segmentation, request, folder, picture)
+    began = time.perf_counter()
+    steps = _steps(segmentation, request, picture)
     files = []
-    for done, (role, name, number, write) in enumerate(steps):
+    for done, step in enumerate(steps):
         if progress:
             progress(Stage.WRITING, done, len(steps))
-        write(folder / name)
-        files.append(FileRecord(role, name, (folder / name).stat().st_size, sha256_of(folder / name), number))
+        path = temporary / step.name
+        step.write(path)
+        files.append(FileRecord(step.role, step.name, path.stat().st_size, sha256_of(path), step.description))
     if progress:
         progress(Stage.WRITING, len(steps), len(steps))
-    geometry = segmentation.scan.geometry
     manifest = ResultManifest(
         findings=tuple(_record(finding, number) for number, finding in enumerate(segmentation.findings)),
         files=tuple(files),
-        provenance=_provenance(segmentation, request),
-        geometry={
-            "size": list(geometry.size),
-            "spacing_mm": list(geometry.spacing_mm),
-            "origin_mm": list(geometry.origin_mm),
-            "direction": list(geometry.direction),
-        },
-        notes=tuple(segmentation.notes),
+        provenance=_provenance(segmentation, request, time.perf_counter() - began),
+        geometry=_grid(segmentation.scan.geometry),
+        notes=tuple(notes),
+        folder=folder,
     )
-    manifest.write(folder)
+    manifest.write(temporary)
     return manifest
 
 
-_Step = tuple[str, str, int | None, Callable[[Path], None]]
-
-
-def _steps(segmentation: Segmentation, request: Request, folder: Path, picture: bool) -> list[_Step]:
+def _steps(segmentation: Segmentation, request: Request, picture: bool) -> list[_Step]:
     geometry, end = segmentation.scan.geometry, EXTENSIONS[request.image_format]
     steps: list[_Step] = []
     for number, finding in enumerate(segmentation.findings):
         name = f"{number + 1:02d}-{slug(finding.description)}"
-        score = np.where(finding.score_map < INVISIBLE_SCORE, np.float32(0), finding.score_map)
-        steps.append(("score map", f"{name}-score{end}", number, _volume(score, geometry)))
+        steps.append(_Step("score map", f"{name}-score{end}", number, _score_map(finding, geometry)))
         if request.image_format == "nifti":
-            steps.append(("label", f"{name}-label{end}", number, _volume(finding.mask.astype(np.uint8), geometry)))
+            steps.append(_Step("label", f"{name}-label{end}", number, _volume(finding.mask, geometry)))
         if picture:
-            steps.append(("picture", f"{name}.png", number, _picture(segmentation, finding)))
+            steps.append(_Step("picture", f"{name}.png", number, _picture(segmentation, finding)))
     if request.image_format == "nrrd":
-        segments = [
-            Segment(_segment_id(number), finding.description, colour(number), finding.mask)
-            for number, finding in enumerate(segmentation.findings)
-        ]
-        steps.append(
-            ("segmentation", "segmentation.seg.nrrd", None, lambda path: write_segments(segments, geometry, path))
-        )
+        steps.append(_Step("segmentation", "segmentation.seg.nrrd", None, _segments(segmentation)))
     for role, array in (
         ("pseudo-healthy", segmentation.pseudo_healthy),
         ("residual", segmentation.residual),
         ("hole", segmentation.hole),
     ):
         if array is not None:
-            values = array.astype(np.uint8) if array.dtype == bool else array
-            steps.append((role, f"{role}{end}", None, _volume(values, geometry)))
-    steps.append(("lesion table", "findings.csv", None, lambda path: _write_table(segmentation, path)))
+            steps.append(_Step(role, f"{role}{end}", None, _volume(array, geometry)))
+    findings = segmentation.findings
+    steps.append(_Step("lesion table", "findings.csv", None, lambda path: write_lesion_table(findings, path)))
     return steps
 
 
 def _volume(array: np.ndarray, geometry: Geometry) -> Callable[[Path], None]:
+    return lambda path: write_volume(geometry.image(array), path)
+
+
+def _score_map(finding: Finding, geometry: Geometry) -> Callable[[Path], None]:
     def write(path: Path) -> None:
-        writer = sitk.ImageFileWriter()
-        writer.SetFileName(str(path))
-        writer.UseCompressionOn()
-        writer.SetCompressionLevel(1)
-        writer.Execute(geometry.image(array))
+        score = finding.score_map.astype(np.float32)  # a copy, made when its turn comes: a map takes 100 MB
+        score[score < INVISIBLE_SCORE] = 0
+        write_volume(geometry.image(score), path)
+
+    return write
+
+
+def _segments(segmentation: Segmentation) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        segments = [
+            Segment(_segment_id(number), finding.description, colour(number), finding.mask)
+            for number, finding in enumerate(segmentation.findings)
+        ]
+        write_segments(segments, segmentation.scan.geometry, path)
 
     return write
 
 
 def _picture(segmentation: Segmentation, finding: Finding) -> Callable[[Path], None]:
     def write(path: Path) -> None:
-        from diffugts.findings.picture import draw_picture
+        from diffugts.findings.picture import draw_picture  # matplotlib only where a picture is asked for
 
         draw_picture(segmentation, finding, path)
 
     return write
 
 
-def _write_table(segmentation: Segmentation, path: Path) -> None:
-    with path.open("w", newline="", encoding="utf-8-sig") as file:
-        table = csv.writer(file)
-        table.writerow(
-            ["description", "verdict", "lesion", "volume_ml", "longest_axial_diameter_mm"]
-            + ["r_mm", "a_mm", "s_mm", "mean_intensity", "mean_score", "highest_score"]
-        )
-        for finding in segmentation.findings:
-            text = _cell(finding.description)
-            if not finding.lesions:
-                table.writerow(
-                    [text, finding.verdict.value, "", "0", "", "", "", "", "", "", f"{finding.highest_score:.4f}"]
-                )
-            for lesion in finding.lesions:
-                numbers = (
-                    lesion.volume_ml,
-                    lesion.longest_axial_diameter_mm,
-                    *lesion.centroid_ras_mm,
-                    lesion.mean_intensity,
-                    lesion.mean_score,
-                    lesion.highest_score,
-                )
-                table.writerow([text, finding.verdict.value, lesion.label, *(f"{n:.4f}" for n in numbers)])
-
-
-def _cell(text: str) -> str:
-    """A description that no spreadsheet takes for a formula."""
-    return "'" + text if text.startswith(("=", "+", "-", "@", "\t")) else text
-
-
 def _record(finding: Finding, number: int) -> FindingRecord:
     return FindingRecord(
         description=finding.description,
         verdict=finding.verdict.value,
-        highest_score=finding.highest_score,
-        anomaly_score=finding.anomaly_score,
-        threshold=finding.threshold,
-        volume_ml=finding.volume_ml,
-        lesions=tuple(LesionRecord(**lesion.__dict__) for lesion in finding.lesions),
+        highest_score=float(finding.highest_score),
+        anomaly_score=float(finding.anomaly_score),
+        threshold=float(finding.threshold),
+        volume_ml=float(finding.volume_ml),
+        lesions=tuple(LesionRecord(**asdict(lesion)) for lesion in finding.lesions),
         notes=tuple(finding.notes),
         segment_id=_segment_id(number),
         colour=colour(number),
@@ -220,51 +203,33 @@ def _segment_id(number: int) -> str:
     return f"finding_{number + 1}"
 
 
-def _provenance(segmentation: Segmentation, request: Request) -> dict[str, object]:
-    """How the result was made. The scan's path is left out: folder names often hold a patient's."""
-    return {
-        "program": "DiffuGTS",
-        "program_version": __version__,
-        "research_use_only": True,
-        "descriptions": list(request.descriptions),
-        "model": segmentation.model.name,
-        "weights_sha256": segmentation.model.weights_sha256,
-        "quality": segmentation.quality.value,
-        "thresholds": [finding.threshold for finding in segmentation.findings],
-        "smallest_lesion_ml": request.smallest_lesion_ml,
-        "region": request.region.__dict__ if request.region else None,
-        "modality": segmentation.scan.modality,
-        "sequence": segmentation.scan.sequence,
-        "seed": segmentation.seed,
-        "device": segmentation.device,
-        "timings_s": {name: round(value, 3) for name, value in segmentation.timings_s.items()},
-        "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in NAMED_VERSIONS}},
-        "created_utc": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-    }
+def _grid(geometry: Geometry) -> Grid:
+    return Grid(geometry.size, geometry.spacing_mm, geometry.origin_mm, geometry.direction)  # type: ignore[arg-type]
 
 
-def require_result_folder(folder: Path) -> None:
-    """Raise ResultError where `folder` holds something that is not an earlier result of this program."""
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise ResultError(f"The result cannot be written to '{folder}': it is a file. Give a folder.")
-    if any(folder.iterdir()) and not (folder / FILE_NAME).is_file():
-        raise ResultError(
-            f"The folder '{folder}' holds files that are not a result of this program; they are not touched. Give another folder."
-        )
+def _provenance(segmentation: Segmentation, request: Request, write_s: float) -> Provenance:
+    timings = {**segmentation.timings_s, "write_s": write_s}
+    return Provenance(
+        program_version=__version__,
+        descriptions=request.descriptions,
+        model=segmentation.model.name,
+        weights_sha256=segmentation.model.weights_sha256,
+        quality=segmentation.quality.value,
+        thresholds=tuple(float(finding.threshold) for finding in segmentation.findings),
+        smallest_lesion_ml=float(request.smallest_lesion_ml),
+        region=request.region,
+        modality=segmentation.scan.modality,
+        sequence=segmentation.scan.sequence,
+        seed=int(segmentation.seed),
+        device=segmentation.device,
+        timings_s={name: round(float(value), 3) for name, value in timings.items()},
+        versions={"python": platform.python_version(), **{name: _version(name) for name in NAMED_VERSIONS}},
+        created_utc=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+    )
 
 
-def _move_into_place(temporary: Path, folder: Path) -> None:
-    os.chmod(temporary, 0o755)
-    if not folder.exists():
-        os.replace(temporary, folder)
-        return
-    old = folder.with_name(f".{folder.name}.old-{os.getpid()}")
-    os.replace(folder, old)
+def _version(name: str) -> str:
     try:
-        os.replace(temporary, folder)
-    except OSError:
-        os.replace(old, folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:  # part of an application that ships libraries without their metadata
+        return "unknown"

@@ -23,8 +23,9 @@ from diffugts.encoded import EncodedScan
 from diffugts.evaluation.measures import dice
 from diffugts.foundation.autoencoder import ScanAutoencoder
 from diffugts.foundation.denoiser import HoleDenoiser
-from diffugts.pipeline import DiffuGTSPipeline, PseudoHealthy
+from diffugts.pipeline import DiffuGTSPipeline
 from diffugts.preset import ModelPreset
+from diffugts.pseudo_healthy import PseudoHealthy
 from diffugts.refinement import RefinementWeights, refined_score
 from diffugts.scans.intensity import IntensityCurve
 from diffugts.scans.scan import Geometry, Scan

@@ -6,6 +6,7 @@ are moved away before anything else is imported.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import threading
@@ -33,6 +34,8 @@ class Channel:
         os.dup2(nothing, 0)
         os.close(nothing)
         os.dup2(2, 1)
+        if isinstance(sys.stderr, io.TextIOWrapper):
+            sys.stderr.reconfigure(encoding="utf-8", errors="backslashreplace")
         sys.stdout = sys.stderr
         return cls(incoming, outgoing)
 

@@ -6,6 +6,7 @@ this card, its memory taken. So a device is tried with the operation that everyt
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from diffugts.errors import RequestError
@@ -39,8 +40,7 @@ def choose_device(wanted: str) -> DeviceChoice:
         if problem is None:
             return DeviceChoice("cuda")
         return DeviceChoice("cpu", (f"The GPU could not be used, so the CPU was: {problem}",))
-    kind, _, number = wanted.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (number and (kind != "cuda" or not number.isdecimal())):
+    if not re.fullmatch(r"cpu|mps|cuda(:[0-9]{1,3})?", wanted):
         raise RequestError(f"The request's 'device' is {wanted!r:.80}, expected {EXPECTED}.")
     problem = device_problem(wanted)
     if problem is not None:

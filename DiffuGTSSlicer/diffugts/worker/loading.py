@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -19,7 +20,17 @@ if TYPE_CHECKING:
     from diffugts.preset import ModelPreset
     from diffugts.scans.scan import Scan
 
-LIBRARIES = ("numpy", "scipy.ndimage", "SimpleITK", "torch", "diffusers", "transformers", "diffugts.pipeline")
+LIBRARIES = (
+    "numpy",
+    "scipy.ndimage",
+    "SimpleITK",
+    "torch",
+    "diffusers",
+    "transformers",
+    "monai",
+    "diffusers.pipelines.pipeline_utils",
+    "diffugts.pipeline",
+)
 """Imported one by one: together they take seconds, in which a job should still be cancelled at once."""
 
 
@@ -78,9 +89,26 @@ def load_model(folder: Path, device: str, progress: ProgressCallback) -> LoadedM
     if choice.name == "cpu":
         keep_freed_memory()
     progress(Stage.LOADING, steps - 1, steps)
-    pipeline = load_pipeline(folder, choice.name)
+    with _quiet_diffusers():
+        pipeline = load_pipeline(folder, choice.name)
     progress(Stage.LOADING, steps, steps)
     return LoadedModel(pipeline, choice.notes)
+
+
+@contextmanager
+def _quiet_diffusers() -> Iterator[None]:
+    """Without diffusers' bar, which a log would be full of, and its warning that no module needs single precision."""
+    from diffusers.utils import logging
+
+    verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bar:
+            logging.enable_progress_bar()
 
 
 def _import(library: str) -> None:

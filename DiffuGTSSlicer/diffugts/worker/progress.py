@@ -37,6 +37,7 @@ MEASURED_S: dict[Stage, float] = {
 ORDER = tuple(Stage)
 REPORT_INTERVAL_S = 0.25
 LEARNING_RATE = 0.5
+DOUBT_S = 2.0
 EARLIEST_ETA_SHARE = 0.15
 """Of an unknown machine and scan nothing is said of the remaining time before this share of the work is done."""
 
@@ -143,7 +144,7 @@ class ProgressTracker:
         spent = sum(self._spent.get(s, 0.0) for s in passed) + now - self._stage_began
         eta = None
         if self._known_machine or fraction >= EARLIEST_ETA_SHARE:
-            # How much slower than expected this job is; one expected second is believed beforehand.
-            pace = (spent + 1.0) / (expected_done + 1.0)
+            # How much slower than expected this job is, doubted while little of it has been seen.
+            pace = (spent + DOUBT_S) / (expected_done + DOUBT_S)
             eta = round(pace * expected_left, 1)
         return Progress(stage, int(done), int(total), STAGE_MESSAGES[stage], eta, round(self._fraction, 4))

@@ -20,6 +20,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from diffugts import __version__
@@ -95,6 +96,8 @@ class Worker:
     def _run(self, job: Job) -> None:
         """Carry out one job; whatever happens, exactly one closing event is told."""
         closing = _failed(job, "error", "The job ended without a result.")
+        began = time.monotonic()
+        _say(f"Job {job.name}: begun.")
         try:
             job.check()
             manifest = self._carry_out(job)
@@ -115,6 +118,8 @@ class Worker:
         finally:
             self._jobs.finish()
             self._tell(closing)
+            reason = f": {closing.fields['message']}" if closing.name == "failed" else ""
+            _say(f"Job {job.name}: {closing.name} after {time.monotonic() - began:.1f} s{reason}")
 
     def _carry_out(self, job: Job) -> ResultManifest:
         request = Request.load(job.request)
@@ -135,7 +140,7 @@ class Worker:
                 if line.strip() and not self._jobs.closed:
                     self._obey(line)
         except OSError as error:  # Windows reports a closed pipe as an error
-            print(f"The input ended: {error}", file=sys.stderr)
+            _say(f"The input ended: {error}")
         self._close()
 
     def _obey(self, line: str) -> None:
@@ -181,7 +186,7 @@ class Worker:
             self._channel.send(event)
         except OSError:  # nobody reads any more
             if not self._jobs.closed:
-                print("The output was closed; the worker ends.", file=sys.stderr)
+                _say("The output was closed; the worker ends.")
                 self._close()
 
 
@@ -203,14 +208,20 @@ def _failed(job: Job | None, code: str, message: str, details: str = "") -> Even
     return Event("failed", {"job": job.name if job else None, "code": code, "message": message, "details": details})
 
 
+def _say(text: str) -> None:
+    """Words for the log, on standard error; where nobody reads it any more, the end of the input ends the worker."""
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
+
+
 def _write_log(job: Job, text: str) -> Path | None:
     """The traceback on standard error and in the job's folder, beside its request; None where that is not possible."""
-    print(text, file=sys.stderr, flush=True)
+    _say(text)
     path = job.request.parent / LOG_NAME
     try:
         with path.open("a", encoding="utf-8") as log:
             log.write(text)
     except OSError as error:
-        print(f"{path} cannot be written: {error}", file=sys.stderr)
+        _say(f"{path} cannot be written: {error}")
         return None
     return path

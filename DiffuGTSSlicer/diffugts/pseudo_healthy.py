@@ -1,0 +1,63 @@
+"""The pseudo-healthy scan: decoded healthy tissue pasted into the scan, and how the two differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from diffugts.encoded import EncodedScan
+from diffugts.foundation.autoencoder import CELL
+from diffugts.inpainting import Inpainting, blended
+from diffugts.refinement import pixel_residual
+
+
+@dataclass(frozen=True)
+class PseudoHealthy:
+    """A pseudo-healthy scan on the working grid, model intensities (k, j, i).
+
+    `intensities` the scan with healthy tissue in the hole; `pixel_residual` how far the decoded scan and the decoded
+    pseudo-healthy scan lie apart, 0 outside the hole's surroundings; `signed` the same with its sign, unsmoothed;
+    `hole` bool, voxels; `inpainting` what it was decoded from.
+    """
+
+    intensities: np.ndarray
+    pixel_residual: np.ndarray
+    signed: np.ndarray
+    hole: np.ndarray
+    inpainting: Inpainting
+
+
+def pseudo_healthy_scan(
+    encoded: EncodedScan, hole: np.ndarray, result: Inpainting, before: np.ndarray, after: np.ndarray
+) -> PseudoHealthy:
+    """Put together what was decoded of the inpainting's box: `before` the scan itself, `after` with healthy tissue.
+
+    `hole` is bool in latent cells of the whole scan; `before` and `after` are model intensities of the box's voxels.
+    """
+    shape = encoded.grid.geometry.shape
+    voxels = tuple(slice(s.start * CELL, min(s.stop * CELL, n)) for s, n in zip(result.box, shape))
+    part = tuple(slice(0, v.stop - v.start) for v in voxels)
+    signed, pixel = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    signed[voxels] = (before - after)[part]
+    pixel[voxels] = pixel_residual(before, after)[part]
+    wide = hole.repeat(CELL, 0).repeat(CELL, 1).repeat(CELL, 2)[tuple(slice(0, n) for n in shape)]
+    return PseudoHealthy(
+        blended(encoded.grid.intensities, after.astype(np.float32), result.box, hole), pixel, signed, wide, result
+    )
+
+
+def on_scan_grid(encoded: EncodedScan, healthy: PseudoHealthy) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pseudo-healthy volume, residual (scan minus pseudo-healthy) and hole on the scan's own grid, in its own unit.
+
+    The scan's own voxels are kept wherever nothing was inpainted; only the difference is interpolated.
+    """
+    grid = encoded.grid
+    scan = encoded.scan.voxels
+    soft = ndimage.uniform_filter(healthy.hole.astype(np.float32), 3)
+    share = grid.to_scan(np.clip(2 * soft, 0, 1))
+    touched = share > 0
+    replaced = grid.to_scan(grid.curve.inverse(healthy.intensities))
+    volume = np.where(touched, (1 - share) * scan + share * replaced, scan).astype(np.float32)
+    return volume, (scan - volume).astype(np.float32), grid.to_scan(healthy.hole.astype(np.float32)) > 0.5

@@ -1,0 +1,19 @@
+"""Regions of a scan, given as boxes in the patient."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from diffugts.protocol import Region
+from diffugts.scans.scan import Geometry
+
+
+def region_mask(geometry: Geometry, region: Region) -> np.ndarray:
+    """Voxels (bool, k, j, i) whose centres lie inside a box in RAS millimetres."""
+    matrix = geometry.ijk_to_ras
+    k, j, i = np.ogrid[tuple(slice(0, n) for n in geometry.shape)]
+    inside = np.ones(geometry.shape, bool)
+    for axis in range(3):
+        place = matrix[axis, 0] * i + matrix[axis, 1] * j + matrix[axis, 2] * k + matrix[axis, 3]
+        inside &= (place >= region.minimum_ras_mm[axis]) & (place <= region.maximum_ras_mm[axis])
+    return inside

@@ -1,0 +1,25 @@
+"""A small model with random weights as a folder, with a bank of prepared texts, so that no text encoder is loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from diffugts.descriptions.bank import EmbeddingBank
+from diffugts.descriptions.description import parse_descriptions
+from diffugts.descriptions.templates import prompt_pair
+from small_model import small_pipeline
+
+PREPARED = ("soft tissue sarcoma", "liver tumour")
+
+
+def save_small_model(folder: Path) -> Path:
+    """Write the model; it knows `PREPARED`, for CT and MR."""
+    pipeline = small_pipeline()
+    pairs = [prompt_pair(d, modality, None) for d in parse_descriptions(list(PREPARED)) for modality in ("CT", "MR")]
+    texts = tuple(dict.fromkeys(text for pair in pairs for text in (pair.normal, pair.abnormal)))
+    embeddings = torch.randn(len(texts), 384, generator=torch.Generator().manual_seed(0))
+    pipeline.bank = EmbeddingBank(texts, torch.nn.functional.normalize(embeddings, dim=1), "all-MiniLM-L6-v2")
+    pipeline.save_pretrained(folder)
+    return folder

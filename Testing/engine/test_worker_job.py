@@ -1,0 +1,173 @@
+"""One request carried out in this process, around the stand-in pipeline."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from diffugts.errors import (
+    Cancelled,
+    DiffuGTSError,
+    MemoryShortageError,
+    ModelError,
+    RequestError,
+    ResultError,
+    ScanError,
+)
+from diffugts.protocol import Request, ResultManifest, Stage
+from diffugts.worker.job import is_memory_shortage, run_request, segment_scan
+from diffugts.worker.shelf import ModelShelf
+from job_folders import job_folder
+from stand_in_pipeline import StandInLoader
+
+
+class Shelf(ModelShelf):
+    """A shelf around the stand-in; `pipeline` is the one loaded last."""
+
+    def __init__(self) -> None:
+        self.loader = StandInLoader()
+        super().__init__(self.loader, find=Path)
+
+    @property
+    def pipeline(self):
+        return self.loader.pipelines[-1]
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    return Shelf()
+
+
+def quiet(stage: Stage, done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
+def request(folder: Path, *descriptions: str, **fields) -> Request:
+    return Request.load(job_folder(folder, *descriptions, **fields))
+
+
+def test_a_request_becomes_a_whole_result_on_the_scans_grid(shelf: Shelf, tmp_path: Path) -> None:
+    manifest = run_request(request(tmp_path / "job"), shelf, quiet)
+    assert manifest == ResultManifest.load(tmp_path / "job" / "result")
+    scan = sitk.ReadImage(str(tmp_path / "job" / "scan.nrrd"))
+    score = sitk.ReadImage(str(manifest.file("score map", 0)))
+    assert (score.GetSize(), score.GetOrigin(), score.GetSpacing()) == (
+        scan.GetSize(),
+        scan.GetOrigin(),
+        scan.GetSpacing(),
+    )
+    assert manifest.findings[0].verdict == "found" and len(manifest.findings[0].lesions) == 1
+
+
+def test_kept_features_give_what_fresh_ones_do(shelf: Shelf, tmp_path: Path) -> None:
+    run_request(request(tmp_path / "first", "other words"), shelf, quiet)
+    kept = segment_scan(request(tmp_path / "kept", "words"), shelf, quiet)
+    assert shelf.pipeline.encoded == 1 and "encode_s" not in kept.timings_s
+    fresh = segment_scan(request(tmp_path / "fresh", "words"), Shelf(), quiet)
+    assert "encode_s" in fresh.timings_s
+    assert np.array_equal(kept.findings[0].score_map, fresh.findings[0].score_map)
+    assert np.array_equal(kept.pseudo_healthy, fresh.pseudo_healthy)
+
+
+def test_a_job_does_not_depend_on_the_quality_that_ran_before(shelf: Shelf, tmp_path: Path) -> None:
+    """`thorough` keeps the mirrored look as well: a later job without it must not use it, nor lose it."""
+    alone = segment_scan(request(tmp_path / "1", quality="fast"), Shelf(), quiet)
+    thorough = segment_scan(request(tmp_path / "2", quality="thorough"), shelf, quiet)
+    after = segment_scan(request(tmp_path / "3", quality="fast"), shelf, quiet)
+    again = segment_scan(request(tmp_path / "4", quality="thorough"), shelf, quiet)
+    assert shelf.pipeline.encoded == 1
+    assert np.array_equal(after.findings[0].score_map, alone.findings[0].score_map)
+    assert np.array_equal(again.findings[0].score_map, thorough.findings[0].score_map)
+    assert not np.array_equal(thorough.findings[0].score_map, alone.findings[0].score_map)
+
+
+def test_thorough_after_fast_looks_again(shelf: Shelf, tmp_path: Path) -> None:
+    segment_scan(request(tmp_path / "1", quality="fast"), shelf, quiet)
+    thorough = segment_scan(request(tmp_path / "2", quality="thorough"), shelf, quiet)
+    assert shelf.pipeline.encoded == 2
+    expected = segment_scan(request(tmp_path / "3", quality="thorough"), Shelf(), quiet)
+    assert np.array_equal(thorough.findings[0].score_map, expected.findings[0].score_map)
+
+
+def test_a_kept_scan_whose_file_is_gone_is_missed(shelf: Shelf, tmp_path: Path) -> None:
+    asked = request(tmp_path / "job")
+    run_request(asked, shelf, quiet)
+    Path(asked.scan).unlink()
+    with pytest.raises(ScanError, match="does not exist"):
+        run_request(asked, shelf, quiet)
+
+
+@pytest.mark.parametrize("stage", [Stage.READING, Stage.LOADING, Stage.ENCODING, Stage.ATTENDING, Stage.WRITING])
+def test_an_exception_in_any_stage_leaves_an_earlier_result_as_it_was(
+    shelf: Shelf, tmp_path: Path, stage: Stage
+) -> None:
+    asked = request(tmp_path / "job", seed=3)
+    before = run_request(asked, shelf, quiet)
+
+    def stop(at: Stage, done: int, total: int) -> None:
+        if at is stage and done > 0:
+            raise Cancelled("stop")
+
+    with pytest.raises(Cancelled):
+        run_request(asked, Shelf(), stop)
+    assert ResultManifest.load(tmp_path / "job" / "result") == before
+    assert {path.name for path in (tmp_path / "job").iterdir()} == {"scan.nrrd", "request.json", "result"}
+
+
+def test_a_result_never_replaces_a_folder_with_the_scan_in_it(shelf: Shelf, tmp_path: Path) -> None:
+    asked = request(tmp_path / "job")
+    inside = Request(asked.scan, asked.descriptions, str(tmp_path / "job"), asked.model, modality="MR")
+    with pytest.raises(RequestError, match="inside the output folder"):
+        run_request(inside, shelf, quiet)
+    assert Path(asked.scan).is_file()
+
+
+def test_an_output_folder_with_other_files_is_refused_before_any_work(shelf: Shelf, tmp_path: Path) -> None:
+    asked = request(tmp_path / "job")
+    (tmp_path / "job" / "result").mkdir()
+    (tmp_path / "job" / "result" / "thesis.txt").write_text("years of work")
+    with pytest.raises(ResultError):
+        run_request(asked, shelf, quiet)
+    assert not shelf.loader.pipelines
+    assert (tmp_path / "job" / "result" / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_model_that_is_not_there_is_named_before_the_scan_is_read(tmp_path: Path) -> None:
+    asked = request(tmp_path / "job", model="no such model")
+    shutil.rmtree(tmp_path / "model")
+    stages: list[Stage] = []
+    with pytest.raises(ModelError, match="no such model"):
+        run_request(asked, ModelShelf(), lambda stage, done, total: stages.append(stage))
+    assert set(stages) == {Stage.READING}
+
+
+def test_small_tiles_are_for_one_job_only(shelf: Shelf, tmp_path: Path) -> None:
+    segmentation = segment_scan(request(tmp_path / "1", "no memory"), shelf, quiet)
+    assert "small tiles" in segmentation.notes[-1] and shelf.pipeline.low_memory
+    assert not segment_scan(request(tmp_path / "2"), shelf, quiet).notes
+    assert not shelf.pipeline.low_memory
+
+
+def test_memory_that_runs_out_twice_is_a_sentence_and_nothing_is_kept(shelf: Shelf, tmp_path: Path) -> None:
+    with pytest.raises(MemoryShortageError, match="smaller part of the scan"):
+        segment_scan(request(tmp_path / "1", "no memory at all"), shelf, quiet)
+    assert shelf.is_empty and len(shelf.loader.pipelines) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "short"),
+    [
+        (MemoryError(), True),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"), True),
+        (RuntimeError("shapes do not match"), False),
+        (DiffuGTSError("out of memory is what this sentence is about"), False),
+        (OSError("Cannot allocate memory"), False),
+    ],
+)
+def test_shortage_of_memory_is_told_from_other_errors(error: Exception, short: bool) -> None:
+    assert is_memory_shortage(error) is short
