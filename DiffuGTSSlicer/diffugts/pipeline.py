@@ -192,7 +192,8 @@ class DiffuGTSPipeline(DiffusionPipeline):
         progress: ProgressCallback | None = None,
     ) -> PseudoHealthy:
         """The pseudo-healthy scan for a hole in latent cells; with several seeds the median of their decodings."""
-        check = _Counter(progress, Stage.INPAINTING, self._layers(self.denoiser) * (steps + 1) + 40 * (len(seeds) + 1))
+        decodings = self._layers(self.autoencoder.network.decoder) * (len(seeds) + 1)
+        check = _Counter(progress, Stage.INPAINTING, self._layers(self.denoiser) * (steps + 1) + decodings)
         result = inpaint(
             self.denoiser,
             self.scheduler,
@@ -260,11 +261,13 @@ class DiffuGTSPipeline(DiffusionPipeline):
                 scan, attentions, maps, masks, rule, level, seed, smallest_lesion_ml, timings, progress
             )
         with _timed(timings, "measure_s"):
-            findings = [
-                self._finding(scan, attention, score, mask, rule)
-                for attention, score, mask in zip(attentions, maps, masks)
-            ]
+            measured = _Counter(progress, Stage.REFINING, len(attentions) + 1)
             volumes = on_scan_grid(scan, healthy) if healthy is not None else (None, None, None)
+            findings = []
+            for attention, score, mask in zip(attentions, maps, masks):
+                measured()
+                findings.append(self._finding(scan, attention, score, mask, rule))
+            measured()
         return Segmentation(
             scan=scan.scan,
             findings=findings,
@@ -328,13 +331,14 @@ class DiffuGTSPipeline(DiffusionPipeline):
         weights = self.preset.refinement
         if level.refine and weights.changes_mask:
             with _timed(timings, "refine_s"):
+                encodings = len(attentions) * self._layers() if weights.feature else len(attentions)
+                check = _Counter(progress, Stage.REFINING, encodings)
                 for number, attention in enumerate(attentions):
-                    if progress:
-                        progress(Stage.REFINING, number, len(attentions))
+                    check()
                     working = self.on_working_grid(scan, attention.score)
                     feature = np.zeros_like(working)
                     if weights.feature:
-                        residual = self.feature_residual(scan, healthy, attention.description)
+                        residual = self.feature_residual(scan, healthy, attention.description, check)
                         feature = self.on_working_grid(scan, residual)
                     refined = refined_score(working, healthy.pixel_residual, feature, healthy.hole, weights)
                     kept = without_indifferent_regions(refined > rule.threshold, healthy.signed, weights.rejection)

@@ -54,10 +54,15 @@ def on_scan_grid(encoded: EncodedScan, healthy: PseudoHealthy) -> tuple[np.ndarr
     The scan's own voxels are kept wherever nothing was inpainted; only the difference is interpolated.
     """
     grid = encoded.grid
-    scan = encoded.scan.voxels
-    soft = ndimage.uniform_filter(healthy.hole.astype(np.float32), 3)
-    share = grid.to_scan(np.clip(2 * soft, 0, 1))
-    touched = share > 0
-    replaced = grid.to_scan(grid.curve.inverse(healthy.intensities))
-    volume = np.where(touched, (1 - share) * scan + share * replaced, scan).astype(np.float32)
-    return volume, (scan - volume).astype(np.float32), grid.to_scan(healthy.hole.astype(np.float32)) > 0.5
+    volume = encoded.scan.voxels.astype(np.float32)
+    residual, hole = np.zeros_like(volume), np.zeros(volume.shape, bool)
+    soft = np.clip(2 * ndimage.uniform_filter(healthy.hole.astype(np.float32), 3), 0, 1)
+    box = grid.box_on_scan(soft > 0)
+    if box is not None:
+        share = grid.to_scan(soft, box=box)
+        replaced = grid.to_scan(grid.curve.inverse(healthy.intensities), box=box)
+        part = volume[box]
+        volume[box] = np.where(share > 0, (1 - share) * part + share * replaced, part)
+        residual[box] = encoded.scan.voxels[box] - volume[box]
+        hole[box] = grid.to_scan(healthy.hole.astype(np.float32), box=box) > 0.5
+    return volume, residual, hole

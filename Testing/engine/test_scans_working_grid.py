@@ -167,3 +167,21 @@ def test_a_sheared_scan_never_reaches_the_grid() -> None:
     sheared = (1.0, 0.2, 0.0, 0.0, 0.98, 0.0, 0.0, 0.0, 1.0)
     with pytest.raises(ScanError, match="not at right angles"):
         grid_of(np.zeros((9, 9, 9)), Geometry((9, 9, 9), (TWO_MM,) * 3, (0.0, 0.0, 0.0), sheared))
+
+
+def test_a_box_of_the_scans_grid_gets_what_the_whole_grid_does() -> None:
+    rng = np.random.default_rng(3)
+    turn = np.array([[0.0, -0.8, 0.6], [1.0, 0.0, 0.0], [0.0, 0.6, 0.8]])
+    geometry = Geometry((30, 26, 22), (1.3, 2.1, 3.0), (5.0, -7.0, 11.0), tuple(turn.ravel()))
+    scan = Scan(rng.normal(40, 20, geometry.shape).astype(np.float32), geometry, "CT")
+    grid = to_working_grid(scan, 2.0, COMPACT_CT_CURVE)
+    mask = np.zeros(grid.geometry.shape, bool)
+    mask[6:11, 9:14, 8:12] = True
+    whole = grid.to_scan(mask.astype(np.float32))
+    box = grid.box_on_scan(mask)
+    assert box is not None
+    assert np.allclose(grid.to_scan(mask.astype(np.float32), box=box), whole[box], atol=1e-5)
+    outside = whole.copy()
+    outside[box] = 0
+    assert not outside.any()
+    assert grid.box_on_scan(np.zeros_like(mask)) is None

@@ -58,6 +58,13 @@ class Geometry:
         """4x4 matrix from voxel indices (i, j, k, 1) to RAS millimetres, Slicer's space."""
         return np.diag([-1.0, -1.0, 1.0, 1.0]) @ self.ijk_to_lps
 
+    def part(self, box: tuple[slice, slice, slice]) -> Geometry:
+        """The grid of the voxels in `box` (slices k, j, i of this grid)."""
+        start = [box[2].start, box[1].start, box[0].start]
+        first = self.ijk_to_lps @ [*start, 1.0]
+        size = (box[2].stop - start[0], box[1].stop - start[1], box[0].stop - start[2])
+        return replace(self, size=size, origin_mm=(float(first[0]), float(first[1]), float(first[2])))
+
     def require_orthonormal(self) -> None:
         """Raise ScanError where the axes are sheared, of other than unit length or degenerate."""
         axes = np.reshape(self.direction, (3, 3))

@@ -37,20 +37,40 @@ class ScanOnGrid:
     modality: str
     sequence: str | None
 
-    def to_scan(self, array: np.ndarray, outside: float = 0.0) -> np.ndarray:
-        """`array` (k, j, i) of the working grid, linearly interpolated on the scan's own grid.
+    def to_scan(
+        self, array: np.ndarray, outside: float = 0.0, box: tuple[slice, slice, slice] | None = None
+    ) -> np.ndarray:
+        """`array` (k, j, i) of the working grid, linearly interpolated on the scan's own grid, or on a `box` of it.
 
         Voxels of the scan outside the working grid get `outside`. A whole-voxel identity is exact.
         """
+        target = self.scan_geometry if box is None else self.scan_geometry.part(box)
         resample = sitk.ResampleImageFilter()
-        resample.SetSize(self.scan_geometry.size)
-        resample.SetOutputSpacing(self.scan_geometry.spacing_mm)
-        resample.SetOutputOrigin(self.scan_geometry.origin_mm)
-        resample.SetOutputDirection(self.scan_geometry.direction)
+        resample.SetSize(target.size)
+        resample.SetOutputSpacing(target.spacing_mm)
+        resample.SetOutputOrigin(target.origin_mm)
+        resample.SetOutputDirection(target.direction)
         resample.SetInterpolator(sitk.sitkLinear)
         resample.SetDefaultPixelValue(outside)
         image = self.geometry.image(np.ascontiguousarray(array, dtype=np.float32))
         return sitk.GetArrayFromImage(resample.Execute(image))
+
+    def box_on_scan(self, mask: np.ndarray) -> tuple[slice, slice, slice] | None:
+        """The box of the scan's own grid (slices k, j, i) around all that `mask` (k, j, i of the working grid) can touch
+        when it is interpolated; None where the mask is empty or lies outside the scan.
+        """
+        if not mask.any():
+            return None
+        seen = [np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis))) for axis in (2, 1, 0)]
+        ends = [(int(s[0]) - 1, int(s[-1]) + 1) for s in seen]
+        corners = np.array([[i, j, k, 1.0] for i in ends[0] for j in ends[1] for k in ends[2]])
+        on_scan = np.linalg.inv(self.scan_geometry.ijk_to_lps) @ self.geometry.ijk_to_lps @ corners.T
+        low = np.floor(on_scan[:3].min(1)).astype(int)
+        high = np.ceil(on_scan[:3].max(1)).astype(int) + 1
+        slices = [slice(max(0, int(a)), min(int(b), n)) for a, b, n in zip(low, high, self.scan_geometry.size)]
+        if any(s.start >= s.stop for s in slices):
+            return None
+        return slices[2], slices[1], slices[0]
 
 
 def oriented(image: sitk.Image) -> sitk.Image:
