@@ -89,19 +89,22 @@ def load_pipeline(folder: Path, device: str = "cpu") -> DiffuGTSPipeline:
 
     Raises ModelError where files are missing, damaged or do not fit together.
     """
-    import torch
+    from diffusers.utils import logging as diffusers_logging
     from safetensors import SafetensorError
 
     from diffugts.pipeline import DiffuGTSPipeline
 
+    diffusers_logging.disable_progress_bar()  # loading takes a moment; its bar would only clutter terminal and log
     try:
         pipeline = DiffuGTSPipeline.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, json.JSONDecodeError) as error:
         raise ModelError(
             f"The model in '{folder}' cannot be loaded: {error} Some of its files are missing or damaged; install it again."
         ) from error
+    for part in (pipeline.autoencoder, pipeline.denoiser, pipeline.attention):
+        part.float()
     pipeline.set_progress_bar_config(disable=True)
-    return pipeline.to(device, torch.float32)
+    return pipeline.to(device)
 
 
 def _shipped() -> Iterator[Path]:

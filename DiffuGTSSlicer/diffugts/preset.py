@@ -55,7 +55,7 @@ class ModelPreset:
     qualities: dict[str, QualityLevel] = field(
         default_factory=lambda: {
             "fast": QualityLevel(inpaint=False),
-            "standard": QualityLevel(inpaint=True, steps=4, refine=True),
+            "standard": QualityLevel(inpaint=True, steps=3, mirror=True, refine=True),
             "thorough": QualityLevel(inpaint=True, steps=8, seeds=3, mirror=True, refine=True),
         }
     )
