@@ -1,0 +1,137 @@
+"""A description's segment in the scene, with its score map and its rejected lesions.
+
+What has to survive saving the scene is kept as tags of the segment: the cut that was last made (threshold and smallest
+lesion, from which the cut itself follows) and one voxel of every accepted lesion.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import slicer
+import vtk
+
+from diffugts.errors import ResultError
+from DiffuGTSSlicerLib.provenance import SEGMENT
+from DiffuGTSSlicerLib.results import SCORE_MAP, SEGMENTATION, nodes_of_result
+from DiffuGTSSlicerLib.score_field import ScoreField
+from DiffuGTSSlicerLib.segment_masks import BoxMask, read_segment, write_segment
+from DiffuGTSSlicerLib.volume_geometry import VolumeGeometry
+
+THRESHOLD_TAG, SMALLEST_TAG, ACCEPTED_TAG = "DiffuGTS.Threshold", "DiffuGTS.SmallestLesionMl", "DiffuGTS.Accepted"
+REJECTED_SUFFIX = "_rejected"
+REJECTED_COLOUR = (0.45, 0.45, 0.45)
+REJECTED_OPACITY = 0.35
+
+
+def reference_geometry(segmentation: slicer.vtkMRMLSegmentationNode) -> VolumeGeometry:
+    """The grid that a segmentation lies on. Raises ResultError where it has none."""
+    converter = slicer.vtkSegmentationConverter
+    text = segmentation.GetSegmentation().GetConversionParameter(converter.GetReferenceImageGeometryParameterName())
+    numbers = [float(number) for number in text.split(";") if number] if text else []
+    if len(numbers) != 22:
+        raise ResultError(f"'{segmentation.GetName()}' has no reference geometry any more. Segment again.")
+    i0, i1, j0, j1, k0, k1 = (int(n) for n in numbers[16:])
+    return VolumeGeometry.of((i1 - i0 + 1, j1 - j0 + 1, k1 - k0 + 1), np.reshape(numbers[:16], (4, 4)))
+
+
+def tag_of(segment: slicer.vtkSegment, name: str, default: str = "") -> str:
+    """A segment's tag; `default` where it has none."""
+    value = vtk.reference("")
+    return str(value) if segment.GetTag(name, value) else default
+
+
+@dataclass
+class FindingSegment:
+    """One description's segment: `field` is its score map on the segmentation's grid."""
+
+    segmentation: slicer.vtkMRMLSegmentationNode
+    segment_id: str
+    field: ScoreField
+
+    @classmethod
+    def of_result(cls, scene: slicer.vtkMRMLScene, result: str, segment_id: str) -> FindingSegment:
+        """The segment of a result in the scene. Raises ResultError where it or its map was deleted."""
+        nodes = nodes_of_result(scene, result)
+        maps = [node for node in nodes.get(SCORE_MAP, []) if node.GetAttribute(SEGMENT) == segment_id]
+        if not nodes.get(SEGMENTATION) or not maps:
+            raise ResultError(
+                "The segmentation or the score map was deleted, so that nothing can be cut. Segment again."
+            )
+        segmentation = nodes[SEGMENTATION][0]
+        return cls(segmentation, segment_id, ScoreField.of_node(maps[0], reference_geometry(segmentation)))
+
+    @property
+    def geometry(self) -> VolumeGeometry:
+        """The scan's grid."""
+        return self.field.geometry
+
+    @property
+    def rejected_id(self) -> str:
+        """The segment that rejected lesions are moved to."""
+        return self.segment_id + REJECTED_SUFFIX
+
+    @property
+    def threshold(self) -> float:
+        """Of the last cut."""
+        return float(self._tag(THRESHOLD_TAG, "0.5"))
+
+    @property
+    def smallest_lesion_ml(self) -> float:
+        """Of the last cut."""
+        return float(self._tag(SMALLEST_TAG, "0"))
+
+    @property
+    def accepted(self) -> list[tuple[int, int, int]]:
+        """One voxel (k, j, i) of every accepted lesion."""
+        return [(int(k), int(j), int(i)) for k, j, i in json.loads(self._tag(ACCEPTED_TAG, "[]"))]
+
+    @accepted.setter
+    def accepted(self, voxels: list[tuple[int, int, int]]) -> None:
+        self._segment().SetTag(ACCEPTED_TAG, json.dumps([list(voxel) for voxel in voxels]))
+
+    def last_cut(self) -> BoxMask:
+        """The mask as it was cut last, without what was done by hand since."""
+        return self.field.cut(self.threshold, self.smallest_lesion_ml)
+
+    def mask(self) -> BoxMask:
+        """The segment as it is now. Raises ResultError where it was deleted."""
+        return read_segment(self.segmentation, self.segment_id, self.geometry)
+
+    def rejected(self) -> BoxMask:
+        """What was rejected; empty where nothing was."""
+        if self.segmentation.GetSegmentation().GetSegment(self.rejected_id) is None:
+            return BoxMask.empty()
+        return read_segment(self.segmentation, self.rejected_id, self.geometry)
+
+    def set_mask(self, mask: BoxMask) -> None:
+        """Replace the segment's voxels."""
+        write_segment(self.segmentation, self.segment_id, mask, self.geometry)
+
+    def set_rejected(self, mask: BoxMask) -> None:
+        """Replace what is rejected; its segment is made when it is first needed."""
+        segments = self.segmentation.GetSegmentation()
+        if segments.GetSegment(self.rejected_id) is None:
+            if mask.count == 0:
+                return
+            name = f"rejected: {self._segment().GetName()}"
+            segments.AddEmptySegment(self.rejected_id, name, REJECTED_COLOUR)
+            if self.segmentation.GetDisplayNode():
+                self.segmentation.GetDisplayNode().SetSegmentOpacity(self.rejected_id, REJECTED_OPACITY)
+        write_segment(self.segmentation, self.rejected_id, mask, self.geometry)
+
+    def note_cut(self, threshold: float, smallest_lesion_ml: float) -> None:
+        """Remember how the segment was cut."""
+        self._segment().SetTag(THRESHOLD_TAG, repr(float(threshold)))
+        self._segment().SetTag(SMALLEST_TAG, repr(float(smallest_lesion_ml)))
+
+    def _segment(self) -> slicer.vtkSegment:
+        segment = self.segmentation.GetSegmentation().GetSegment(self.segment_id)
+        if segment is None:
+            raise ResultError(f"The segment '{self.segment_id}' was deleted. Segment again.")
+        return segment
+
+    def _tag(self, name: str, default: str) -> str:
+        return tag_of(self._segment(), name, default)

@@ -1,0 +1,211 @@
+"""The lesions of a segment: measured, accepted, rejected, split into segments of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+
+import numpy as np
+import slicer
+
+from DiffuGTSSlicerLib.finding_segment import FindingSegment, tag_of
+from DiffuGTSSlicerLib.score_field import Regions
+from DiffuGTSSlicerLib.segment_masks import BoxMask, write_segment
+from DiffuGTSSlicerLib.volume_geometry import VolumeGeometry
+
+
+class LesionState(Enum):
+    """What the reader decided."""
+
+    UNDECIDED = ""
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True)
+class Lesion:
+    """One connected part of a segment, measured as the engine does.
+
+    `longest_axial_diameter_mm` in the plane nearest to the patient's axial one; `centre_ras_mm` a place inside the
+    lesion, nearest to its centroid, to jump to; `mean_intensity` in the scan's unit, None where the scan is gone;
+    `mask` its voxels.
+    """
+
+    label: int
+    state: LesionState
+    volume_ml: float
+    longest_axial_diameter_mm: float
+    centre_ras_mm: tuple[float, float, float]
+    mean_intensity: float | None
+    mean_score: float
+    highest_score: float
+    mask: BoxMask
+
+
+def lesions_of(finding: FindingSegment, voxels: np.ndarray | None) -> list[Lesion]:
+    """The lesions of a segment, highest score first, then largest; the rejected ones after them, numbered on.
+
+    `voxels` is the scan (k, j, i) on the same grid, None where it was deleted.
+    """
+    seeds = finding.accepted
+    present = _measured(finding, finding.mask(), voxels)
+    found = [replace(lesion, state=_state(lesion, seeds)) for lesion in present]
+    found += [replace(lesion, state=LesionState.REJECTED) for lesion in _measured(finding, finding.rejected(), voxels)]
+    return [replace(lesion, label=number) for number, lesion in enumerate(found, start=1)]
+
+
+def accept(finding: FindingSegment, lesion: Lesion) -> None:
+    """Mark a lesion as accepted; a rejected one comes back."""
+    if lesion.state is LesionState.REJECTED:
+        restore(finding, lesion)
+    seed = _highest_voxel(finding, lesion.mask)
+    finding.accepted = [*(s for s in finding.accepted if not _holds(lesion.mask, s)), seed]
+
+
+def reject(finding: FindingSegment, lesion: Lesion) -> None:
+    """Move a lesion to the rejected segment."""
+    finding.accepted = [seed for seed in finding.accepted if not _holds(lesion.mask, seed)]
+    finding.set_rejected(finding.rejected() | lesion.mask)
+    finding.set_mask(finding.mask() - lesion.mask)
+
+
+def restore(finding: FindingSegment, lesion: Lesion) -> None:
+    """Move a lesion back from the rejected segment, undecided."""
+    finding.set_mask(finding.mask() | lesion.mask)
+    finding.set_rejected(finding.rejected() - lesion.mask)
+
+
+def undecide(finding: FindingSegment, lesion: Lesion) -> None:
+    """Take back what was decided."""
+    if lesion.state is LesionState.REJECTED:
+        restore(finding, lesion)
+    finding.accepted = [seed for seed in finding.accepted if not _holds(lesion.mask, seed)]
+
+
+def split(finding: FindingSegment, lesions: list[Lesion]) -> list[str]:
+    """One segment per lesion that is not rejected, in a segmentation node of its own beside the finding's.
+
+    Returns the IDs of the segments in the new node, which is the last segmentation node of the scene. The finding's
+    own segment stays as it is.
+    """
+    from DiffuGTSSlicerLib.provenance import RESULT, ROLE, VOLUME_REFERENCE
+
+    source = finding.segmentation
+    scene = source.GetScene()
+    segment = source.GetSegmentation().GetSegment(finding.segment_id)
+    node = scene.AddNewNodeByClass(
+        "vtkMRMLSegmentationNode", f"{source.GetName()}: lesions of {segment.GetName()}"[:120]
+    )
+    node.CreateDefaultDisplayNodes()
+    parameter = slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
+    node.GetSegmentation().SetConversionParameter(parameter, source.GetSegmentation().GetConversionParameter(parameter))
+    for name in source.GetAttributeNames():
+        node.SetAttribute(name, source.GetAttribute(name))
+    node.SetAttribute(ROLE, "lesions")
+    node.SetAttribute(RESULT, source.GetAttribute(RESULT))
+    for role in (VOLUME_REFERENCE, source.GetReferenceImageGeometryReferenceRole()):
+        if source.GetNodeReferenceID(role):
+            node.SetNodeReferenceID(role, source.GetNodeReferenceID(role))
+    ids = []
+    kept = [lesion for lesion in lesions if lesion.state is not LesionState.REJECTED]
+    for lesion in kept:
+        identifier = f"{finding.segment_id}_lesion_{lesion.label}"
+        node.GetSegmentation().AddEmptySegment(
+            identifier, f"{segment.GetName()} {lesion.label}"[:200], _shade(segment.GetColor(), lesion.label, len(kept))
+        )
+        copied = node.GetSegmentation().GetSegment(identifier)
+        tag = copied.GetTerminologyEntryTagName()
+        copied.SetTag(tag, tag_of(segment, tag))
+        write_segment(node, identifier, lesion.mask, finding.geometry)
+        ids.append(identifier)
+    _put_beside(source, node)
+    return ids
+
+
+def longest_axial_diameter_mm(region: np.ndarray, geometry: VolumeGeometry) -> float:
+    """Longest distance between voxel centres of one axial slice, plus one voxel, over all slices of `region` (k, j, i)."""
+    from scipy import ndimage
+
+    axis = geometry.axial_axis
+    spacing_kji = geometry.spacing_mm[::-1]
+    in_plane = [a for a in range(3) if a != axis]
+    longest = 0.0
+    for section in np.moveaxis(region, axis, 0):
+        if section.any():
+            edge = section & ~ndimage.binary_erosion(section)
+            longest = max(longest, _largest_distance(np.argwhere(edge) * spacing_kji[in_plane]))
+    return longest + float(spacing_kji[in_plane].mean())
+
+
+def _measured(finding: FindingSegment, mask: BoxMask, voxels: np.ndarray | None) -> list[Lesion]:
+    lesions = []
+    for found in Regions.of(mask.voxels).masks():
+        region = found.voxels
+        k, j, i = (c + n for c, n in zip(mask.corner, found.corner))
+        one = BoxMask((k, j, i), region)
+        scores = finding.field.within(one.corner, region.shape)[region]
+        places = np.argwhere(region)
+        inside = places[np.argmin(((places - places.mean(0)) ** 2).sum(1))]
+        lesions.append(
+            Lesion(
+                label=0,
+                state=LesionState.UNDECIDED,
+                volume_ml=one.count * finding.geometry.voxel_ml,
+                longest_axial_diameter_mm=longest_axial_diameter_mm(region, finding.geometry),
+                centre_ras_mm=finding.geometry.ras_of(inside + one.corner),
+                mean_intensity=float(voxels[one.slices][region].mean()) if voxels is not None else None,
+                mean_score=float(scores.mean()),
+                highest_score=float(scores.max()),
+                mask=one,
+            )
+        )
+    lesions.sort(key=lambda lesion: (-round(lesion.highest_score, 3), -lesion.volume_ml))
+    return lesions
+
+
+def _state(lesion: Lesion, seeds: list[tuple[int, int, int]]) -> LesionState:
+    return LesionState.ACCEPTED if any(_holds(lesion.mask, seed) for seed in seeds) else LesionState.UNDECIDED
+
+
+def _holds(mask: BoxMask, voxel: tuple[int, int, int]) -> bool:
+    place = tuple(v - c for v, c in zip(voxel, mask.corner))
+    return all(0 <= p < n for p, n in zip(place, mask.voxels.shape)) and bool(mask.voxels[place])
+
+
+def _highest_voxel(finding: FindingSegment, mask: BoxMask) -> tuple[int, int, int]:
+    """The voxel of the highest score: it stays in the lesion at any threshold that leaves something of it."""
+    scores = np.where(mask.voxels, finding.field.within(mask.corner, mask.voxels.shape), -1.0)
+    k, j, i = (int(n) for n in np.add(np.unravel_index(int(scores.argmax()), scores.shape), mask.corner))
+    return k, j, i
+
+
+def _largest_distance(points: np.ndarray) -> float:
+    from scipy.spatial import ConvexHull, QhullError
+    from scipy.spatial.distance import pdist
+
+    if len(points) < 2:
+        return 0.0
+    if len(points) > 3:
+        try:
+            points = points[ConvexHull(points).vertices]
+        except QhullError:
+            pass  # the points lie on one line: their own distances are few enough
+    return float(pdist(points).max())
+
+
+def _shade(colour: tuple[float, float, float], number: int, count: int) -> tuple[float, float, float]:
+    """The finding's colour, lighter from lesion to lesion."""
+    share = 0.6 * (number - 1) / max(count, 1)
+    red, green, blue = (c + (1 - c) * share for c in colour)
+    return red, green, blue
+
+
+def _put_beside(source: slicer.vtkMRMLNode, node: slicer.vtkMRMLNode) -> None:
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
+    beside = hierarchy.GetItemByDataNode(source)
+    parent = hierarchy.GetItemParent(beside) if beside else hierarchy.GetSceneItemID()
+    item = hierarchy.GetItemByDataNode(node)
+    if item:
+        hierarchy.SetItemParent(item, parent)
+    else:
+        hierarchy.CreateItem(parent, node)

@@ -1,0 +1,45 @@
+"""Whether a result is whole and answers what was asked, before anything of it enters the scene.
+
+Reads files only and touches no node, so it may run beside the main thread.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from diffugts.errors import ResultError
+from diffugts.protocol import ResultManifest, sha256_of
+from diffugts.protocol.manifest import FILE_NAME
+from DiffuGTSSlicerLib.volume_geometry import VolumeGeometry
+
+
+def checked_result(
+    folder: Path, stated_path: str, stated_sha256: str, descriptions: tuple[str, ...], geometry: VolumeGeometry
+) -> ResultManifest:
+    """The manifest of the result in `folder`, everything in it verified.
+
+    `stated_path` and `stated_sha256` are from the worker's `done`. Raises ResultError where the manifest is not the one
+    that the worker told of, a file does not match its checksum, it answers other descriptions, or it lies elsewhere
+    than the scan that was exported.
+    """
+    path = folder / FILE_NAME
+    if os.path.realpath(stated_path) != os.path.realpath(path):
+        raise ResultError(
+            f"The worker put its result at '{stated_path:.200}' instead of '{path}'. Nothing was imported; segment again."
+        )
+    manifest = ResultManifest.load(folder)
+    if sha256_of(path) != stated_sha256:
+        raise ResultError(
+            "The result's list of files is not the one that the worker wrote (its checksum differs). "
+            "Nothing was imported; segment again."
+        )
+    if tuple(finding.description for finding in manifest.findings) != descriptions:
+        raise ResultError("The result answers other descriptions than were asked. Nothing was imported; segment again.")
+    difference = geometry.difference_from(VolumeGeometry.of_grid(manifest.geometry))
+    if difference:
+        raise ResultError(
+            f"The result does not lie on the scan's own grid: {difference}. Nothing was imported, because it would "
+            "appear in the wrong place. Please report it with the details."
+        )
+    return manifest

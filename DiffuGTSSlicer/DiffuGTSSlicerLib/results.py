@@ -1,0 +1,237 @@
+"""A finished job brought into the scene: segments, score maps, the pseudo-healthy volume, the residual.
+
+Everything is read and verified first; then nodes are added, never changed. A second run on the same volume adds a
+second set beside the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import slicer
+import vtk
+
+from diffugts.errors import ResultError
+from diffugts.protocol import ResultManifest
+from DiffuGTSSlicerLib import colour_tables
+from DiffuGTSSlicerLib.job import Job
+from DiffuGTSSlicerLib.provenance import RESULT, ROLE, VOLUME_REFERENCE, ResultRecord
+from DiffuGTSSlicerLib.result_files import ReadResult, greatest_distance_from_zero, read_result
+from DiffuGTSSlicerLib.segment_masks import write_segment
+from DiffuGTSSlicerLib.terminology import set_terminology
+from DiffuGTSSlicerLib.volume_geometry import VolumeGeometry
+
+SEGMENTATION, SCORE_MAP, PSEUDO_HEALTHY, RESIDUAL = "segmentation", "score map", "pseudo-healthy", "residual"
+FOLDER_ATTRIBUTE = "DiffuGTS.Volume"
+LOWEST_SHOWN_SHARE = 0.5
+"""Scores below this share of the threshold are transparent: what is nearly found stays visible."""
+
+NAME_WIDTH = 60
+
+
+@dataclass(frozen=True)
+class ImportedResult:
+    """The IDs of the nodes of one result; empty where the result has no such volume. `folder_item` in the hierarchy."""
+
+    segmentation_id: str
+    score_map_ids: tuple[str, ...]
+    pseudo_healthy_id: str
+    residual_id: str
+    folder_item: int
+    record: ResultRecord
+
+
+def import_result(job: Job, manifest: ResultManifest, scene: slicer.vtkMRMLScene) -> ImportedResult:
+    """Bring a checked result into the scene, beside everything that is there.
+
+    The volume itself may have been deleted meanwhile: its grid was frozen. Raises ResultError where a file cannot be read or
+    lies on another grid; nothing was added then.
+    """
+    result = read_result(manifest, job.order.geometry)
+    volume = scene.GetNodeByID(job.order.volume_id)
+    notes = () if volume else (f"The volume '{job.order.volume_name}' was deleted while the job ran.",)
+    record = ResultRecord.of(manifest, job.name, job.order.volume_name, notes)
+    added: list[slicer.vtkMRMLNode] = []
+    try:
+        imported = _Import(scene, job, record, volume, added).all_of(result)
+    except Exception:
+        for node in reversed(added):
+            scene.RemoveNode(node)
+        raise
+    job.notes += notes
+    return imported
+
+
+def nodes_of_result(scene: slicer.vtkMRMLScene, result: str) -> dict[str, list[slicer.vtkMRMLNode]]:
+    """The nodes of a result by role, found by their attributes: it works in a scene that was loaded from a file."""
+    found: dict[str, list[slicer.vtkMRMLNode]] = {}
+    for kind in ("vtkMRMLSegmentationNode", "vtkMRMLScalarVolumeNode"):
+        for node in slicer.util.getNodesByClass(kind, scene):
+            if node.GetAttribute(RESULT) == result:
+                found.setdefault(node.GetAttribute(ROLE), []).append(node)
+    return found
+
+
+class _Import:
+    """One import; `added` collects what has to be taken back if it fails half-way."""
+
+    def __init__(
+        self,
+        scene: slicer.vtkMRMLScene,
+        job: Job,
+        record: ResultRecord,
+        volume: slicer.vtkMRMLScalarVolumeNode | None,
+        added: list[slicer.vtkMRMLNode],
+    ) -> None:
+        self._scene, self._job, self._record, self._volume, self._added = scene, job, record, volume, added
+        self._geometry: VolumeGeometry = job.order.geometry
+        self._hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+        self._run = self._next_run()
+
+    def all_of(self, result: ReadResult) -> ImportedResult:
+        folder = self._add_folder()
+        segmentation = self._add_segmentation(result)
+        maps = []
+        for number, (image, finding) in enumerate(zip(result.score_maps, self._record.findings)):
+            node = self._add_volume(image, SCORE_MAP, f"score: {_short(finding.description)}", number)
+            self._show_score(node, finding.threshold)
+            maps.append(node)
+        healthy = self._add_optional(result.pseudo_healthy, PSEUDO_HEALTHY, self._show_as_input)
+        residual = self._add_optional(result.residual, RESIDUAL, self._show_signed)
+        for node in (segmentation, *maps, *(n for n in (healthy, residual) if n)):
+            self._put_into(folder, node)
+        return ImportedResult(
+            segmentation.GetID(),
+            tuple(node.GetID() for node in maps),
+            healthy.GetID() if healthy else "",
+            residual.GetID() if residual else "",
+            folder,
+            self._record,
+        )
+
+    def _put_into(self, folder: int, node: slicer.vtkMRMLNode) -> None:
+        item = self._hierarchy.GetItemByDataNode(node)
+        if item:
+            self._hierarchy.SetItemParent(item, folder)
+        else:  # the application makes the item when a node is added; without it, it is made here
+            self._hierarchy.CreateItem(folder, node)
+
+    def _next_run(self) -> int:
+        """Which run on this volume this is, from 1: names must tell them apart, the nodes' own IDs do anyway."""
+        items = vtk.vtkIdList()
+        self._hierarchy.GetItemChildren(self._hierarchy.GetSceneItemID(), items, True)
+        of_this = [
+            items.GetId(n)
+            for n in range(items.GetNumberOfIds())
+            if self._hierarchy.GetItemAttribute(items.GetId(n), FOLDER_ATTRIBUTE) == self._job.order.volume_name
+        ]
+        runs = [int(self._hierarchy.GetItemAttribute(item, "DiffuGTS.Run") or 0) for item in of_this]
+        return max(runs, default=0) + 1
+
+    def _named(self, text: str) -> str:
+        run = f" ({self._run})" if self._run > 1 else ""
+        return f"{self._job.order.volume_name} {text}{run}"
+
+    def _add_folder(self) -> int:
+        """A folder beside the volume, under its study; under the scene where the study is gone."""
+        parent = self._job.order.parent_item
+        if self._volume is not None:
+            item = self._hierarchy.GetItemByDataNode(self._volume)
+            parent = self._hierarchy.GetItemParent(item) if item else 0
+        if not parent or (parent != self._hierarchy.GetSceneItemID() and not self._hierarchy.GetItemLevel(parent)):
+            parent = self._hierarchy.GetSceneItemID()
+        folder = int(self._hierarchy.CreateFolderItem(parent, self._named("DiffuGTS")))
+        self._hierarchy.SetItemAttribute(folder, FOLDER_ATTRIBUTE, self._job.order.volume_name)
+        self._hierarchy.SetItemAttribute(folder, "DiffuGTS.Run", str(self._run))
+        return folder
+
+    def _add(self, kind: str, name: str, role: str, number: int | None = None) -> slicer.vtkMRMLNode:
+        node = self._scene.AddNewNodeByClass(kind, name)
+        self._added.append(node)
+        self._record.mark(node, role, number)
+        if self._volume is not None:
+            node.SetNodeReferenceID(VOLUME_REFERENCE, self._volume.GetID())
+        return node
+
+    def _add_segmentation(self, result: ReadResult) -> slicer.vtkMRMLSegmentationNode:
+        node = self._add("vtkMRMLSegmentationNode", self._named("findings"), SEGMENTATION)
+        node.CreateDefaultDisplayNodes()
+        _set_reference_geometry(node, self._geometry, self._volume)
+        segments = node.GetSegmentation()
+        for finding, mask in zip(self._record.findings, result.masks):
+            # The segment comes first and its voxels by its ID: an import of an empty label map would add none, and
+            # whatever is done next would fall on another description's segment.
+            name = _short(finding.description, 200)
+            if segments.AddEmptySegment(finding.segment_id, name, finding.colour) != finding.segment_id:
+                raise ResultError(f"The result has the segment '{finding.segment_id}' twice. Segment again.")
+            segment = segments.GetSegment(finding.segment_id)
+            set_terminology(segment, finding.description)
+            segment.SetTag("DiffuGTS.Threshold", repr(finding.threshold))
+            segment.SetTag("DiffuGTS.SmallestLesionMl", repr(self._record.provenance.smallest_lesion_ml))
+            if mask.count:
+                write_segment(node, finding.segment_id, mask, self._geometry)
+        return node
+
+    def _add_volume(
+        self, image: vtk.vtkImageData, role: str, name: str, number: int | None = None
+    ) -> slicer.vtkMRMLScalarVolumeNode:
+        node = self._add("vtkMRMLScalarVolumeNode", self._named(name), role, number)
+        node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(self._geometry.ijk_to_ras))
+        node.SetAndObserveImageData(image)
+        node.CreateDefaultDisplayNodes()
+        return node
+
+    def _add_optional(
+        self, image: vtk.vtkImageData | None, role: str, show: Callable[[slicer.vtkMRMLNode], None]
+    ) -> slicer.vtkMRMLNode | None:
+        if image is None:
+            return None
+        node = self._add_volume(image, role, role)
+        show(node)
+        return node
+
+    def _show_score(self, node: slicer.vtkMRMLScalarVolumeNode, threshold: float) -> None:
+        display = node.GetDisplayNode()
+        display.SetAndObserveColorNodeID(colour_tables.inferno(self._scene).GetID())
+        display.AutoWindowLevelOff()
+        display.SetWindowLevelMinMax(0.0, 1.0)
+        display.AutoThresholdOff()
+        display.SetThreshold(LOWEST_SHOWN_SHARE * threshold, 1.0)
+        display.ApplyThresholdOn()
+
+    def _show_as_input(self, node: slicer.vtkMRMLScalarVolumeNode) -> None:
+        """The same grey values mean the same in both: the input's own window, level and colours."""
+        source = self._volume.GetScalarVolumeDisplayNode() if self._volume is not None else None
+        if source is None:
+            return
+        display = node.GetDisplayNode()
+        display.AutoWindowLevelOff()
+        display.SetWindowLevel(source.GetWindow(), source.GetLevel())
+        display.SetAndObserveColorNodeID(source.GetColorNodeID())
+        display.SetInterpolate(source.GetInterpolate())
+
+    def _show_signed(self, node: slicer.vtkMRMLScalarVolumeNode) -> None:
+        display = node.GetDisplayNode()
+        display.SetAndObserveColorNodeID(colour_tables.diverging(self._scene).GetID())
+        farthest = greatest_distance_from_zero(node.GetImageData())
+        display.AutoWindowLevelOff()
+        display.SetWindowLevelMinMax(-farthest, farthest)
+
+
+def _set_reference_geometry(
+    node: slicer.vtkMRMLSegmentationNode, geometry: VolumeGeometry, volume: slicer.vtkMRMLScalarVolumeNode | None
+) -> None:
+    """The frozen grid, not the volume's present one: a transform may have been put on the volume in between."""
+    i, j, k = geometry.dimensions
+    matrix = slicer.util.vtkMatrixFromArray(geometry.ijk_to_ras)
+    converter = slicer.vtkSegmentationConverter
+    text = converter.SerializeImageGeometry(matrix, [0, i - 1, 0, j - 1, 0, k - 1])
+    node.GetSegmentation().SetConversionParameter(converter.GetReferenceImageGeometryParameterName(), text)
+    if volume is not None:
+        node.SetNodeReferenceID(node.GetReferenceImageGeometryReferenceRole(), volume.GetID())
+
+
+def _short(text: str, width: int = NAME_WIDTH) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= width else line[: width - 1] + "…"

@@ -1,0 +1,156 @@
+"""Lesions measured, accepted, rejected, split, and written as tables."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
+pytest.importorskip("scipy", reason="scipy, which Slicer brings, is not installed")
+from made_findings import BIG, PEAK, SMALL, array_of, made_finding  # noqa: E402
+from made_volumes import KINDS, SHAPE  # noqa: E402
+
+from DiffuGTSSlicerLib.finding_segment import FindingSegment  # noqa: E402
+from DiffuGTSSlicerLib.lesion_table import COLUMNS, fill_table_node, write_csv  # noqa: E402
+from DiffuGTSSlicerLib.lesions import LesionState, accept, lesions_of, reject, restore, split, undecide  # noqa: E402
+from DiffuGTSSlicerLib.recut import recut  # noqa: E402
+from DiffuGTSSlicerLib.score_field import ScoreField  # noqa: E402
+from DiffuGTSSlicerLib.segment_masks import read_segment  # noqa: E402
+from DiffuGTSSlicerLib.volume_geometry import VolumeGeometry  # noqa: E402
+
+
+def test_lesions_are_measured_highest_score_first(scene, tmp_path: Path):
+    volume, finding = made_finding(scene, tmp_path, "straight")
+    voxels = slicer.util.arrayFromVolume(volume)
+    first, second = lesions_of(finding, voxels)
+    assert (first.label, second.label) == (1, 2)
+    assert first.volume_ml == pytest.approx(120 * 0.7 * 0.8 * 2.5 / 1000)
+    assert (first.highest_score, second.highest_score) == (pytest.approx(0.9), pytest.approx(0.6))
+    assert first.mean_score == pytest.approx((119 * 0.7 + 0.9) / 120)
+    assert first.mean_intensity == pytest.approx(voxels[BIG].mean())
+    # 6 voxels of 0.7 mm and 5 of 0.8 mm: the diagonal between voxel centres, and one voxel
+    assert first.longest_axial_diameter_mm == pytest.approx(np.hypot(5 * 0.7, 4 * 0.8) + 0.75)
+
+
+def test_measures_are_the_engines(scene, tmp_path: Path):
+    engine = pytest.importorskip("diffugts.findings.lesions", reason="SimpleITK, which Slicer brings, is not installed")
+    from diffugts.scans.scan import Geometry, Scan
+
+    to_lps = np.diag([-1.0, -1.0, 1.0])
+    for kind in KINDS:
+        scene.Clear(0)
+        volume, finding = made_finding(scene, tmp_path / kind, kind)
+        noise = np.random.default_rng(3).random(SHAPE).astype(np.float32)
+        finding = FindingSegment(finding.segmentation, "finding_1", ScoreField.of(noise, finding.geometry))
+        recut(finding, 0.93, 0.0, keep_hand_work=False)
+        matrix = finding.geometry.ijk_to_ras
+        spacing = finding.geometry.spacing_mm
+        geometry = Geometry(
+            SHAPE[::-1],
+            tuple(spacing),
+            tuple(to_lps @ matrix[:3, 3]),
+            tuple((to_lps @ matrix[:3, :3] / spacing).ravel()),
+        )
+        voxels = slicer.util.arrayFromVolume(volume)
+        scan = Scan(voxels.astype(np.float32), geometry, "CT")
+        theirs = engine.measure_lesions(array_of(finding, volume), noise, scan)
+        ours = lesions_of(finding, voxels)
+        assert len(ours) == len(theirs) > 20
+        for name in (
+            "label",
+            "volume_ml",
+            "longest_axial_diameter_mm",
+            "mean_score",
+            "highest_score",
+            "mean_intensity",
+        ):
+            assert [getattr(o, name) for o in ours] == pytest.approx([getattr(t, name) for t in theirs], rel=1e-4), name
+
+
+def test_the_place_to_jump_to_lies_inside_the_lesion(scene, tmp_path: Path):
+    _, finding = made_finding(scene, tmp_path)
+    for lesion in lesions_of(finding, None):
+        to_ijk = np.linalg.inv(finding.geometry.ijk_to_ras)
+        i, j, k = np.round((to_ijk @ [*lesion.centre_ras_mm, 1])[:3]).astype(int)
+        assert lesion.mask.within((k, j, i), (1, 1, 1)).all()
+        assert lesion.mean_intensity is None
+
+
+def test_a_rejected_lesion_moves_to_the_rejected_segment_and_comes_back(scene, tmp_path: Path):
+    volume, finding = made_finding(scene, tmp_path)
+    before = array_of(finding, volume)
+    reject(finding, lesions_of(finding, None)[0])
+    assert not array_of(finding, volume)[BIG].any() and array_of(finding, volume)[SMALL].all()
+    assert array_of(finding, volume, "finding_1_rejected")[BIG].all()
+    states = [lesion.state for lesion in lesions_of(finding, None)]
+    assert states == [LesionState.UNDECIDED, LesionState.REJECTED]
+    restore(finding, lesions_of(finding, None)[1])
+    assert np.array_equal(array_of(finding, volume), before)
+    assert not array_of(finding, volume, "finding_1_rejected").any()
+
+
+def test_an_accepted_lesion_stays_accepted_at_another_threshold_and_after_loading(scene, tmp_path: Path):
+    _, finding = made_finding(scene, tmp_path)
+    accept(finding, lesions_of(finding, None)[0])
+    recut(finding, 0.8, 0.0)
+    assert [lesion.state for lesion in lesions_of(finding, None)] == [LesionState.ACCEPTED]
+    assert finding.accepted == [PEAK]
+    scene.WriteToMRB(str(tmp_path / "s.mrb"), None)
+    scene.Clear(0)
+    scene.ReadFromMRB(str(tmp_path / "s.mrb"), True)
+    loaded = FindingSegment.of_result(scene, "1", "finding_1")
+    assert [lesion.state for lesion in lesions_of(loaded, None)] == [LesionState.ACCEPTED]
+
+
+def test_decisions_can_be_changed_and_taken_back(scene, tmp_path: Path):
+    _, finding = made_finding(scene, tmp_path)
+    accept(finding, lesions_of(finding, None)[0])
+    reject(finding, lesions_of(finding, None)[0])
+    assert finding.accepted == []
+    accept(finding, lesions_of(finding, None)[1])
+    assert [lesion.state for lesion in lesions_of(finding, None)] == [LesionState.ACCEPTED, LesionState.UNDECIDED]
+    undecide(finding, lesions_of(finding, None)[0])
+    assert {lesion.state for lesion in lesions_of(finding, None)} == {LesionState.UNDECIDED}
+
+
+def test_splitting_gives_one_segment_per_lesion_and_leaves_the_finding_as_it_is(scene, tmp_path: Path):
+    volume, finding = made_finding(scene, tmp_path)
+    before = array_of(finding, volume)
+    ids = split(finding, lesions_of(finding, None))
+    assert ids == ["finding_1_lesion_1", "finding_1_lesion_2"]
+    node = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")[-1]
+    masks = [read_segment(node, one, finding.geometry).within((0, 0, 0), SHAPE) for one in ids]
+    assert np.array_equal(masks[0] | masks[1], before) and not (masks[0] & masks[1]).any()
+    assert np.array_equal(array_of(finding, volume), before)
+    colours = {node.GetSegmentation().GetSegment(one).GetColor() for one in ids}
+    assert len(colours) == 2
+    assert node.GetAttribute("DiffuGTS.Role") == "lesions"
+    assert "Neoplasm" in node.GetSegmentation().GetSegment(ids[0]).GetTerminology()
+
+
+def test_the_table_says_everything_also_that_nothing_was_found(scene, tmp_path: Path):
+    volume, finding = made_finding(scene, tmp_path)
+    reject(finding, lesions_of(finding, None)[1])
+    table = [("=HYPERLINK(1)", lesions_of(finding, slicer.util.arrayFromVolume(volume))), ("nothing", [])]
+    write_csv(table, tmp_path / "t.csv")
+    with (tmp_path / "t.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["state"] for row in rows] == ["", "rejected", "no lesion"]
+    assert rows[0]["description"] == "'=HYPERLINK(1)", "no spreadsheet may take it for a formula"
+    assert float(rows[0]["highest_score"]) == 0.9 and rows[2]["mean_score"] == ""
+    node = scene.AddNewNodeByClass("vtkMRMLTableNode", "lesions")
+    fill_table_node(table, node)
+    assert node.GetNumberOfRows() == 3
+    assert [node.GetColumnName(n) for n in range(node.GetNumberOfColumns())] == [name for name, _ in COLUMNS]
+    assert node.GetCellText(1, 2) == "rejected"
+
+
+def test_the_axial_plane_is_found_in_any_acquisition():
+    axes = {"straight": 0, "sagittal": 1}
+    from made_volumes import matrix
+
+    for kind, axis in axes.items():
+        assert VolumeGeometry.of(SHAPE[::-1], matrix(kind)).axial_axis == axis
