@@ -1,7 +1,7 @@
 """Progress of a job: how far it is, how long it will take, often enough to watch and seldom enough to draw.
 
 The pipeline calls back before every layer; here this becomes a few reports a second with the time that remains.
-Seconds per stage start from measured ones and are learnt anew from every job: the next scan of a session is usually
+Seconds per stage start from rough ones and are learnt anew from every job: the next scan of a session is usually
 like the last one.
 """
 
@@ -32,7 +32,7 @@ MEASURED_S: dict[Stage, float] = {
     Stage.REFINING: 1.5,
     Stage.WRITING: 2.0,
 }
-"""Seconds of each stage for a 512 x 512 x 111 CT on two CPU cores: where the estimate starts from."""
+"""Rough seconds of each stage for a 512 x 512 x 111 CT on two CPU cores, after a first proof: where the estimate starts from."""
 
 ORDER = tuple(Stage)
 REPORT_INTERVAL_S = 0.25
