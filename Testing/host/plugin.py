@@ -1,30 +1,27 @@
-"""The pytest fixtures of the host, and skipping where its packages are not installed.
+"""The pytest fixtures of the host, and skipping where the machine cannot run it.
 
 A conftest.py takes them in with ``from host.plugin import *`` after it has put the folder of `host` on sys.path.
 """
 
 from __future__ import annotations
 
-import importlib.util
-
 import pytest
 
-__all__ = ["application", "fails_for_unnoticed_faults", "host", "pytest_pycollect_makemodule", "scene"]
+from host.machine import reason_not_to_run
 
-_PACKAGES = {"slicer_core": "slicer-core", "PySide6": "PySide6-Essentials", "vtkmodules": "vtk"}
-MISSING = [package for module, package in _PACKAGES.items() if importlib.util.find_spec(module) is None]
+__all__ = ["application", "fails_for_unnoticed_faults", "host", "pytest_pycollect_makemodule", "scene"]
 
 
 class _SkippedModule(pytest.Module):
     """A test file that is skipped as a whole, before it is imported."""
 
     def collect(self):
-        pytest.skip(f"needs {', '.join(MISSING)} (see Testing/host/README.md)", allow_module_level=True)
+        pytest.skip(reason_not_to_run(), allow_module_level=True)
 
 
 def pytest_pycollect_makemodule(module_path, parent):
-    """Skip the test files of the folder when a package is missing; boot the host before the first is imported."""
-    if MISSING:
+    """Skip the test files of the folder where the host cannot run; boot it before the first is imported."""
+    if reason_not_to_run():
         return _SkippedModule.from_parent(parent, path=module_path)
     import host
 
