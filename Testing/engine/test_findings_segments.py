@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from diffugts.findings.colours import PALETTE, colour
 from diffugts.findings.segments import HEADER_WIDTH, TERMINOLOGY, Segment, header_text, write_segments
+from diffugts.protocol.colours import PALETTE, colour
 from diffugts.scans.scan import Geometry
 from made_segmentations import STRAIGHT
 from scan_strategies import geometries

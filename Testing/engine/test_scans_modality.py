@@ -6,14 +6,8 @@ import numpy as np
 import pytest
 
 from diffugts.errors import ScanError
-from diffugts.scans.modality import (
-    looks_like_ct,
-    modality_from_words,
-    resolve_modality,
-    resolve_sequence,
-    sequence_from_words,
-    stated_modality,
-)
+from diffugts.protocol.modality import looks_like_ct, modality_from_words, sequence_from_words
+from diffugts.scans.modality import resolve_modality, resolve_sequence, stated_modality
 
 NOTHING = np.linspace(0, 900, 100)
 

@@ -10,7 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from diffugts.errors import RequestError
-from diffugts.scans.modality import sequence_from_words
+from diffugts.protocol.modality import sequence_from_words
 from diffugts.scans.reading import read_scan
 from diffugts.scans.scan import Scan
 

@@ -21,9 +21,9 @@ from matplotlib.image import AxesImage
 from matplotlib.patheffects import Normal, Stroke
 
 from diffugts.findings.axial_view import AxialView
-from diffugts.findings.colours import colour
 from diffugts.findings.finding import Finding, Segmentation, Verdict
 from diffugts.protocol import Quality
+from diffugts.protocol.colours import colour
 
 BACKGROUND, TEXT, QUIET = "#101216", "#f4f5f7", "#9aa3ad"
 VERDICT_COLOURS = {Verdict.FOUND: "#7fd4a0", Verdict.UNCERTAIN: "#f0c05a", Verdict.NOT_FOUND: "#c3c9d1"}

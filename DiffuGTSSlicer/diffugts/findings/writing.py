@@ -20,7 +20,6 @@ import numpy as np
 
 from diffugts import __version__
 from diffugts.errors import ResultError
-from diffugts.findings.colours import colour
 from diffugts.findings.finding import Finding, Segmentation
 from diffugts.findings.lesion_table import write_lesion_table
 from diffugts.findings.result_folder import require_result_folder, whole_folder
@@ -38,6 +37,7 @@ from diffugts.protocol import (
     Stage,
     sha256_of,
 )
+from diffugts.protocol.colours import colour
 from diffugts.scans.scan import Geometry
 
 __all__ = ["require_result_folder", "slug", "write_segmentation"]

@@ -19,8 +19,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from diffugts.errors import RequestError
+from diffugts.protocol.modality import sequence_from_words
 from diffugts.scans.intensity import COMPACT_CT_CURVE
-from diffugts.scans.modality import sequence_from_words
 from diffugts.scans.scan import Geometry, Scan
 from diffugts.scans.working_grid import oriented, to_working_grid
 
