@@ -65,7 +65,8 @@ class JobQueue:
     """Jobs in order of arrival.
 
     Args:
-        make_worker: a new worker that is not started yet; called at the first job and after a worker's end.
+        make_worker: a new worker that is not started yet; called at the first job and after a worker's end. Raises
+            DiffuGTSError where there is no environment for one.
         export_job, import_result: touch the scene; called on the main thread.
         folder: jobs get folders of their own in it.
         checks: carries out the reading of checksums, which takes seconds for a large result.
@@ -224,8 +225,8 @@ class JobQueue:
         if self._sent:
             return
         if self._worker is None or not self._worker.running:
-            self._worker, self._greeted = self._make_worker(), False
             try:
+                self._worker, self._greeted = self._make_worker(), False
                 self._worker.start()
             except DiffuGTSError as error:
                 self._worker = None
