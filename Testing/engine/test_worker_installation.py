@@ -46,6 +46,22 @@ def test_a_sound_installation_has_no_problem_but_its_models(tmp_path: Path) -> N
     assert {check.topic for check in checks} == {"program", "package", "device", "model", "resources"}
 
 
+def test_a_program_reads_what_was_found_by_name(tmp_path: Path) -> None:
+    small_pipeline().save_pretrained(tmp_path / "small")
+    gpu = Trial("cuda:0", "device", "NVIDIA RTX A2000, 6.0 GB, CUDA 12.8")
+    checks = {check.name: check.as_json() for check in examine([*WORKS, gpu], shelves=(tmp_path,))}
+    assert checks["cuda:0"]["facts"] == {"title": "NVIDIA RTX A2000"}
+    model = checks["small"]["facts"]
+    assert Path(model["folder"]) == tmp_path / "small" and model["title"]
+    assert model["weights_sha256"] in found(examine(WORKS, shelves=(tmp_path,)), "small").found
+    assert checks["Python"]["facts"]["version"] == sys.version.split()[0]
+
+
+def test_a_model_folder_may_be_given_instead_of_a_folder_of_models(tmp_path: Path) -> None:
+    small_pipeline().save_pretrained(tmp_path / "small")
+    assert found(examine(WORKS, shelves=(tmp_path / "small",)), "small").state is State.OK
+
+
 def test_a_missing_package_and_one_too_old_are_problems(tmp_path: Path) -> None:
     def version(package: str) -> str:
         if package == "monai":

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    folders: Annotated[
+        list[Path] | None, typer.Option("--models", help="A folder with more models. Can be given several times.")
+    ] = None,
+) -> None:
     """Check the installation, the device and the models. Exit code 0 where jobs can be run, 1 where not."""
     from rich.text import Text
 
     from diffugts.cli.display import output_console
+    from diffugts.models import shelves
     from diffugts.worker.installation import State, examine
 
-    checks = examine()
+    checks = examine(shelves=(*shelves(), *(folders or ())))
     works = all(check.state is not State.PROBLEM for check in checks)
     if as_json:
         typer.echo(json.dumps({"works": works, "checks": [check.as_json() for check in checks]}, indent=2))

@@ -8,8 +8,8 @@ import platform
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from enum import Enum
 from importlib import metadata
 from pathlib import Path
@@ -54,15 +54,20 @@ class State(str, Enum):
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the report: what was looked at, what was found, what to do about it."""
+    """One line of the report: what was looked at, what was found, what to do about it.
+
+    `facts` are parts of `found` by name, for programs: a device's "title", a model's "title", "folder" and
+    "weights_sha256", Python's "version".
+    """
 
     topic: str
     name: str
     state: State
     found: str
     advice: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
 
-    def as_json(self) -> dict[str, str]:
+    def as_json(self) -> dict[str, object]:
         """The check as plain texts."""
         return {**asdict(self), "state": self.state.value}
 
@@ -93,6 +98,7 @@ def _program() -> Iterator[Check]:
         State.OK if supported else State.WARNING,
         f"{platform.python_version()} ({sys.executable}), {platform.platform()}",
         "" if supported else "Python 3.10 to 3.13 are supported.",
+        {"version": platform.python_version()},
     )
 
 
@@ -122,7 +128,8 @@ def _devices(trials: Sequence[Trial]) -> Iterator[Check]:
     devices = [trial for trial in trials if trial.kind == "device"]
     for trial in devices:
         if trial.problem is None:
-            yield Check("device", trial.name, State.OK, f"works ({trial.detail})" if trial.detail else "works")
+            found = f"works ({trial.detail})" if trial.detail else "works"
+            yield Check("device", trial.name, State.OK, found, facts={"title": trial.detail.split(", ")[0]})
         else:
             state = State.PROBLEM if trial.name == "cpu" else State.WARNING
             yield Check("device", trial.name, state, trial.problem, "Jobs with the device 'auto' use the CPU.")
@@ -131,7 +138,7 @@ def _devices(trials: Sequence[Trial]) -> Iterator[Check]:
 
 
 def _models(trials: Sequence[Trial], shelves: Sequence[Path]) -> Iterator[Check]:
-    folders = [folder for shelf in shelves if shelf.is_dir() for folder in sorted(shelf.iterdir()) if folder.is_dir()]
+    folders = [folder for shelf in shelves if shelf.is_dir() for folder in _folders_on(shelf)]
     folders = [folder for folder in folders if not folder.name.startswith(("_", "."))]
     for folder in folders:
         try:
@@ -140,9 +147,9 @@ def _models(trials: Sequence[Trial], shelves: Sequence[Path]) -> Iterator[Check]
         except ModelError as error:
             yield Check("model", folder.name, State.PROBLEM, str(error), "Install the program again.")
         else:
-            yield Check(
-                "model", folder.name, State.OK, f"{card.size_mb:.1f} MB, SHA-256 {card.weights_sha256}, in {folder}"
-            )
+            found = f"{card.size_mb:.1f} MB, SHA-256 {card.weights_sha256}, in {folder}"
+            facts = {"title": card.title, "folder": str(folder), "weights_sha256": card.weights_sha256}
+            yield Check("model", folder.name, State.OK, found, facts=facts)
     if not folders:
         yield Check("model", "compact", State.PROBLEM, "no model is installed", "Install the program again.")
     for trial in trials:
@@ -151,6 +158,13 @@ def _models(trials: Sequence[Trial], shelves: Sequence[Path]) -> Iterator[Check]
             yield Check("model", trial.name, State.WARNING, trial.problem, advice)
         elif trial.kind == TEXT_ENCODER:
             yield Check("model", trial.name, State.OK, trial.detail)
+
+
+def _folders_on(shelf: Path) -> list[Path]:
+    """A shelf's model folders; a folder that is a model itself is its own shelf."""
+    if (shelf / models.INDEX).is_file():
+        return [shelf]
+    return [folder for folder in sorted(shelf.iterdir()) if folder.is_dir()]
 
 
 def _require_whole(folder: Path) -> None:
