@@ -1,8 +1,8 @@
 """Draws the extension's icon (Resources/DiffuGTS.png) and the module's, which Slicer shows as small as 20 pixels.
 
-Our own design, no third-party artwork: a slice through a body, divided by a slanted line: on its left the scan with a glowing, outlined tumour, on its
-right the same slice as it might look healthy, the tumour's twin dissolving into the noise of a diffusion. The
-module's icon is the same picture, nearer and with stronger lines.
+Our own design, no third-party artwork: a slice through a body, divided by a slanted line. On its left the scan with a
+glowing, outlined tumour, on its right the same slice as it might look healthy, the tumour's twin dissolving into the
+noise of a diffusion. The module's icon is the same picture, nearer and with stronger lines.
 """
 
 from __future__ import annotations

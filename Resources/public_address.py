@@ -35,7 +35,16 @@ def with_addresses(cmake: str, address: str) -> str:
     """CMakeLists.txt with its literal addresses changed."""
     raw = address.replace("https://github.com/", "https://raw.githubusercontent.com/") + "/main"
     cmake = re.sub(r'(set\(EXTENSION_HOMEPAGE ")[^"]*', rf"\g<1>{address}#readme", cmake)
-    return re.sub(r'(set\(EXTENSION_ICONURL ")[^"]*', rf"\g<1>{raw}/Resources/DiffuGTS.png", cmake)
+    return re.sub(
+        r'(set\(EXTENSION_(?:ICONURL|SCREENSHOTURLS) ")([^"]*)',
+        lambda found: found[1] + " ".join(f"{raw}/Resources/{_in_resources(url)}" for url in found[2].split()),
+        cmake,
+    )
+
+
+def _in_resources(url: str) -> str:
+    """The path below Resources that an address of this repository's own pictures ends with."""
+    return url.partition("/Resources/")[2]
 
 
 def description_file(cmake: str, address: str) -> str:
