@@ -16,7 +16,7 @@ import vtk
 
 from diffugts.errors import RequestError, ScanError
 from diffugts.protocol import Region, Request
-from DiffuGTSSlicerLib.job import Job, Order
+from DiffuGTSSlicerLib.job import Job
 from DiffuGTSSlicerLib.volume_geometry import VolumeGeometry
 
 MINIMUM_VOXELS = 8
@@ -110,21 +110,12 @@ def export_job(job: Job, scene: slicer.vtkMRMLScene) -> None:
 
 def request_of(job: Job) -> Request:
     """The request file's content; paths are relative to the job's folder, so that it can be moved and run elsewhere."""
-    order: Order = job.order
     return Request(
         scan=job.scan_path.name,
-        descriptions=order.descriptions,
+        descriptions=job.order.descriptions,
         output=job.result_folder.name,
-        model=order.model,
-        quality=order.quality,
-        device=order.device,
-        modality=order.modality,
-        sequence=order.sequence,
-        region=order.region,
-        threshold=order.threshold,
-        smallest_lesion_ml=order.smallest_lesion_ml,
-        seed=order.seed,
         image_format="nrrd",
+        **job.order.chosen(),
     )
 
 

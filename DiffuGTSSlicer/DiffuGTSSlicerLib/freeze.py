@@ -8,6 +8,7 @@ from typing import Any
 import slicer
 
 from diffugts.errors import RequestError
+from diffugts.protocol.lines import description_lines
 from DiffuGTSSlicerLib.export import region_of, require_suitable
 from DiffuGTSSlicerLib.job import Order
 
@@ -25,7 +26,7 @@ def freeze_order(
     """
     if volume is None:
         raise RequestError("No volume is chosen. Load a CT or MR volume and choose it.")
-    lines = tuple(dict.fromkeys(line.strip() for line in descriptions if line.strip()))
+    lines = tuple(dict.fromkeys(description_lines(descriptions)))
     if not lines:
         raise RequestError("No description is given. Type one per line, for example 'hypodense liver metastasis'.")
     choices.setdefault("modality", dicom_modality(volume))

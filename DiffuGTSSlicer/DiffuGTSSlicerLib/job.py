@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
-from diffugts.protocol import Quality, Region
+from diffugts.protocol import Choices
+from diffugts.protocol.request import checked_descriptions
 from DiffuGTSSlicerLib.volume_geometry import VolumeGeometry
 
 
@@ -43,27 +45,23 @@ NEXT_STATES: dict[JobState, frozenset[JobState]] = {
 
 
 @dataclass(frozen=True)
-class Order:
+class Order(Choices):
     """What was asked, as it was when the user clicked: nothing of it follows a selector or a node afterwards.
 
     `volume_id` is the node's ID in the scene; `geometry` the grid in world coordinates, parent transforms applied;
-    `parent_item` the subject hierarchy item (study) that the volume lay under, 0 for none.
+    `parent_item` the subject hierarchy item (study) that the volume lay under, 0 for none. Raises RequestError as
+    `Request` does: what the worker would refuse is refused at the click.
     """
 
     volume_id: str
     volume_name: str
     geometry: VolumeGeometry
     descriptions: tuple[str, ...]
-    model: str = "compact"
-    quality: Quality = Quality.STANDARD
-    device: str = "auto"
-    modality: str | None = None
-    sequence: str | None = None
-    region: Region | None = None
-    threshold: float | None = None
-    smallest_lesion_ml: float = 0.1
-    seed: int = 0
     parent_item: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "descriptions", checked_descriptions(self.descriptions))
+        super().__post_init__()
 
 
 @dataclass(frozen=True)
@@ -77,13 +75,23 @@ class JobProgress:
     fraction: float | None = None
     eta_s: float | None = None
 
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> JobProgress:
+        """What a `progress` event says; `fraction` is not among the fields that every worker must send."""
+        fraction = fields.get("fraction")
+        if isinstance(fraction, bool) or not isinstance(fraction, (int, float)) or not 0 <= fraction <= 1:
+            fraction = 0.0
+        stated = {name: fields[name] for name in ("message", "stage", "done", "total", "eta_s")}
+        return cls(fraction=float(fraction), **stated)
+
 
 @dataclass(eq=False)
 class Job:
     """One order being carried out in a folder of its own.
 
-    `reason` is the sentence that says why it failed or was cancelled, `details` what a developer asks for; `result` is
-    what the import returned. Every change calls `listeners` with the job.
+    `reason` is the sentence that says why it failed or was cancelled, and what is kept; `details` what a developer asks for.
+    `result` is what the import returned: of a cancelled job what was finished, None where nothing was. Every change calls
+    `listeners` with the job.
     """
 
     name: str

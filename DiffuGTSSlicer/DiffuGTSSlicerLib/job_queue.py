@@ -2,7 +2,8 @@
 
 `tick` is called by a timer on the main thread, ten times a second. Everything that happens to a job happens in there:
 export, talk with the worker, check, import. A job is done only with the worker's own `done` and a manifest whose
-checksums hold.
+checksums hold. A job that is cancelled keeps the descriptions that were finished: they are written, checked and imported
+like a whole result.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from diffugts.errors import DiffuGTSError
-from diffugts.protocol import PROTOCOL_VERSION, Command, Event, ResultManifest
+from diffugts.protocol import PROTOCOL_VERSION, Command, Event, Quality, ResultManifest, Stage
 from DiffuGTSSlicerLib.job import Job, JobProgress, JobState, Order
 from DiffuGTSSlicerLib.process_tree import exit_in_words
 from DiffuGTSSlicerLib.result_check import checked_result
@@ -25,6 +26,9 @@ from DiffuGTSSlicerLib.worker_process import Ended, Logged, News, Said, Unreadab
 
 CANCEL_GRACE_S = 5.0
 """Seconds a worker has to stop a job by itself; a layer of a large scan on a CPU takes about two."""
+
+WRITING_PATIENCE_S = 60.0
+"""Seconds that a worker has, from when it says that it writes, to write what a cancelled job had finished."""
 
 START_PATIENCE_S = 60.0
 """Seconds from the worker's start to its greeting, which comes before any heavy import."""
@@ -83,16 +87,19 @@ class JobQueue:
         clock: Callable[[], float] = time.monotonic,
         heard: Callable[[str], None] = lambda line: None,
         cancel_grace_s: float = CANCEL_GRACE_S,
+        writing_patience_s: float = WRITING_PATIENCE_S,
         start_patience_s: float = START_PATIENCE_S,
     ) -> None:
         self._make_worker, self._export, self._import = make_worker, export_job, import_result
         self._folder, self._checks, self._clock, self._heard = folder, checks, clock, heard
-        self._cancel_grace_s, self._start_patience_s = cancel_grace_s, start_patience_s
+        self._cancel_grace_s, self._writing_patience_s = cancel_grace_s, writing_patience_s
+        self._start_patience_s = start_patience_s
         self._numbers = itertools.count(1)
         self._began = time.strftime("%Y%m%d-%H%M%S")
         self._worker: Worker | None = None
         self._retired: list[Worker] = []
         self._greeted = self._sent = self._ticking = False
+        self._keeping = self._writing_what_was_finished = False
         self._patience_ends: float | None = None
         self._waiting: list[Job] = []
         self._current: Job | None = None
@@ -131,28 +138,28 @@ class JobQueue:
         job.tell()
         return job
 
-    def cancel(self, job: Job, reason: str = "Cancelled.") -> None:
-        """Cancel a job: one that waits at once, a running one as soon as the worker lets go of it. Returns at once."""
+    def cancel(self, job: Job, reason: str = "Cancelled.", keep_finished: bool = True) -> None:
+        """Cancel a job: one that waits at once, a running one as soon as the worker lets go of it. Returns at once.
+
+        What was finished of it is still brought into the scene, unless `keep_finished` is False; this may be said later too.
+        """
         if job in self._waiting:
             self._waiting.remove(job)
             job.move_to(JobState.CANCELLED, reason)
-        elif job is self._current and not job.cancelling:
-            if job.state is JobState.RUNNING and self._sent and self._worker is not None and self._worker.running:
-                job.cancelling, job.reason = True, reason
-                self._patience_ends = self._clock() + self._cancel_grace_s
-                self._worker.send(Command("cancel", job=job.name))
-                job.tell()
-            else:
-                self._end(JobState.CANCELLED, reason)
+        elif job is self._current:
+            self._cancel_current(job, reason, keep_finished)
 
-    def cancel_all(self, reason: str = "Cancelled.") -> None:
+    def cancel_all(self, reason: str = "Cancelled.", keep_finished: bool = True) -> None:
         """Cancel every job that is not over."""
         for job in (*self._waiting, *([self._current] if self._current else [])):
-            self.cancel(job, reason)
+            self.cancel(job, reason, keep_finished)
 
     def scene_closed(self) -> None:
         """The scene was closed: nothing of the old one is to come back into the new one. The worker is kept."""
-        self.cancel_all("The scene was closed while the job ran; its result was not brought into the new scene.")
+        self.cancel_all(
+            "The scene was closed while the job ran; its result was not brought into the new scene.",
+            keep_finished=False,
+        )
 
     def release(self) -> None:
         """Have the worker let go of the model and the scans it keeps."""
@@ -251,7 +258,28 @@ class JobQueue:
         else:
             job.notes += manifest.notes
             job.progress = JobProgress("Done", fraction=1.0)
-            self._end(JobState.DONE)
+            if job.cancelling:
+                self._end(JobState.CANCELLED, _kept_in_words(job.reason, manifest))
+            else:
+                self._end(JobState.DONE)
+
+    def _cancel_current(self, job: Job, reason: str, keep_finished: bool) -> None:
+        importing = job.state is JobState.IMPORTING
+        heard = job.state is JobState.RUNNING and self._sent and self._worker is not None and self._worker.running
+        if not (heard or (importing and keep_finished)):
+            self._end(JobState.CANCELLED, reason)
+            return
+        if job.cancelling and (keep_finished or not self._keeping):
+            return
+        commands = 1 if keep_finished or job.cancelling else 2  # the second one has the worker keep nothing
+        job.cancelling, job.reason, self._keeping = True, reason, keep_finished
+        if heard and self._worker is not None:
+            self._patience_ends = self._clock() + self._cancel_grace_s
+            if keep_finished:
+                self._grant_time_to_write(job)
+            for _ in range(commands):
+                self._worker.send(Command("cancel", job=job.name))
+        job.tell()
 
     # -- the worker --------------------------------------------------------------------------------------------------
 
@@ -290,18 +318,38 @@ class JobQueue:
         elif job is None or job.state is not JobState.RUNNING or fields.get("job") != job.name:
             self._heard(f"The worker said '{event.name}' of a job that does not run here.")
         elif event.name == "progress":
-            job.advance(_progress_of(fields))
-        elif event.name == "done" and not job.cancelling:
-            job.progress = JobProgress("Reading the result", fraction=1.0)
-            folder, descriptions = job.result_folder, job.order.descriptions
-            self._check = self._checks.submit(
-                checked_result, folder, fields["result"], fields["sha256"], descriptions, job.order.geometry
-            )
-            job.move_to(JobState.IMPORTING)
-        elif event.name in ("done", "cancelled"):
-            self._end(JobState.CANCELLED, job.reason or "The worker cancelled the job.")
+            job.advance(JobProgress.of(fields))
+            if job.cancelling and self._keeping and not self._writing_what_was_finished:
+                self._grant_time_to_write(job)
         elif event.name == "failed":
             self._end(JobState.FAILED, str(fields["message"]), str(fields["details"]))
+        elif "result" not in fields or "sha256" not in fields or (job.cancelling and not self._keeping):
+            self._end(JobState.CANCELLED, job.reason or "The worker cancelled the job.")
+        else:
+            self._take(job, event)
+
+    def _take(self, job: Job, event: Event) -> None:
+        """Have the result checked that the worker tells of: a whole one, or what was finished of a cancelled job."""
+        if event.name == "cancelled" and not job.cancelling:  # nobody here asked for it
+            job.cancelling, job.reason = True, "The worker cancelled the job."
+        job.progress = JobProgress("Reading the result", fraction=1.0)
+        self._patience_ends = None
+        self._check = self._checks.submit(
+            checked_result,
+            job.result_folder,
+            event.fields["result"],
+            event.fields["sha256"],
+            event.name,
+            job.order.descriptions,
+            job.order.geometry,
+        )
+        job.move_to(JobState.IMPORTING)
+
+    def _grant_time_to_write(self, job: Job) -> None:
+        """Large volumes take longer to write than a worker has to let go of a job; once, so that it ends all the same."""
+        if job.progress.stage == Stage.WRITING:
+            self._writing_what_was_finished = True
+            self._patience_ends = self._clock() + self._writing_patience_s
 
     def _greet(self, fields: dict[str, Any]) -> None:
         if fields["protocol"] == PROTOCOL_VERSION:
@@ -320,7 +368,8 @@ class JobQueue:
         if job is None or job.state is not JobState.RUNNING:
             return
         if job.cancelling:
-            self._end(JobState.CANCELLED, job.reason)
+            lost = " What was finished could not be written in time." if self._writing_what_was_finished else ""
+            self._end(JobState.CANCELLED, job.reason + lost)
         elif not greeted:
             last = next((line for line in reversed(log.splitlines()) if line.strip()), "it said nothing")
             self._end(
@@ -362,16 +411,21 @@ class JobQueue:
             self._end(JobState.FAILED, reason, details)
 
     def _fail_by(self, error: Exception) -> None:
+        job = self._require_current()
+        state, before = JobState.FAILED, ""
+        if job.cancelling:  # it had been cancelled, and is; only what it had finished is lost
+            state, before = JobState.CANCELLED, f"{job.reason} What was finished could not be kept. "
         if isinstance(error, DiffuGTSError):
             cause = error.__cause__
-            self._end(JobState.FAILED, str(error), f"{type(cause).__name__}: {cause}" if cause else "")
+            self._end(state, before + str(error), f"{type(cause).__name__}: {cause}" if cause else "")
             return
         logging.error("A DiffuGTS job failed", exc_info=error)
-        self._end(JobState.FAILED, DEFECT, "".join(traceback.format_exception(error)))
+        self._end(state, before + DEFECT, "".join(traceback.format_exception(error)))
 
     def _end(self, state: JobState, reason: str = "", details: str = "") -> None:
         job = self._require_current()
         self._current = self._check = self._patience_ends = None
+        self._keeping = self._writing_what_was_finished = False
         job.move_to(state, reason, details)
 
     def _require_current(self) -> Job:
@@ -388,15 +442,10 @@ class JobQueue:
         raise AssertionError("unreachable")
 
 
-def _progress_of(fields: dict[str, Any]) -> JobProgress:
-    fraction = fields.get("fraction")
-    if isinstance(fraction, bool) or not isinstance(fraction, (int, float)) or not 0 <= fraction <= 1:
-        fraction = 0.0
-    return JobProgress(
-        message=fields["message"],
-        stage=fields["stage"],
-        done=fields["done"],
-        total=fields["total"],
-        fraction=float(fraction),
-        eta_s=fields["eta_s"],
-    )
+def _kept_in_words(reason: str, manifest: ResultManifest) -> str:
+    finished, asked = len(manifest.findings), len(manifest.findings) + len(manifest.unfinished)
+    kept = f"{finished} of {asked} descriptions were finished and are kept"
+    if asked == 1:
+        kept = "the description was finished and is kept"
+    missing = manifest.provenance.quality != Quality.FAST and manifest.file("pseudo-healthy") is None
+    return f"{reason.rstrip('.')}: {kept}{', without a pseudo-healthy volume' if missing else ''}."

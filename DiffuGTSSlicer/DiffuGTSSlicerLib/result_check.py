@@ -10,31 +10,36 @@ from pathlib import Path
 
 from diffugts.errors import ResultError
 from diffugts.protocol import ResultManifest, sha256_of
-from diffugts.protocol.manifest import FILE_NAME
+from diffugts.protocol.manifest import CANCELLED, FILE_NAME
 from DiffuGTSSlicerLib.volume_geometry import VolumeGeometry
 
 
 def checked_result(
-    folder: Path, stated_path: str, stated_sha256: str, descriptions: tuple[str, ...], geometry: VolumeGeometry
+    folder: Path,
+    stated_path: str,
+    stated_sha256: str,
+    status: str,
+    descriptions: tuple[str, ...],
+    geometry: VolumeGeometry,
 ) -> ResultManifest:
     """The manifest of the result in `folder`, everything in it verified.
 
-    `stated_path` and `stated_sha256` are from the worker's `done`. Raises ResultError where the manifest is not the one
-    that the worker told of, a file does not match its checksum, it answers other descriptions, or it lies elsewhere
-    than the scan that was exported.
+    `stated_path` and `stated_sha256` are from the worker's `done` or `cancelled`, whose name is `status`. Raises
+    ResultError where the manifest is not the one that the worker told of, a file does not match its checksum, it answers
+    other descriptions, or it lies elsewhere than the scan that was exported.
     """
     path = folder / FILE_NAME
     if os.path.realpath(stated_path) != os.path.realpath(path):
         raise ResultError(
             f"The worker put its result at '{stated_path:.200}' instead of '{path}'. Nothing was imported; segment again."
         )
-    manifest = ResultManifest.load(folder)
+    manifest = ResultManifest.load(folder, cancelled_too=status == CANCELLED)
     if sha256_of(path) != stated_sha256:
         raise ResultError(
             "The result's list of files is not the one that the worker wrote (its checksum differs). "
             "Nothing was imported; segment again."
         )
-    if tuple(finding.description for finding in manifest.findings) != descriptions:
+    if (*(finding.description for finding in manifest.findings), *manifest.unfinished) != descriptions:
         raise ResultError("The result answers other descriptions than were asked. Nothing was imported; segment again.")
     difference = geometry.difference_from(VolumeGeometry.of_grid(manifest.geometry))
     if difference:

@@ -34,7 +34,7 @@ from diffugts.descriptions.meaning import judge_by_meaning
 from diffugts.descriptions.templates import prompt_pair
 from diffugts.descriptions.vocabulary import load_vocabulary
 from diffugts.encoded import EncodedScan
-from diffugts.errors import DescriptionError
+from diffugts.errors import Cancelled, DescriptionError
 from diffugts.findings.finding import Finding, ModelIdentity, Segmentation
 from diffugts.findings.lesions import VerdictRule, cut, measure_lesions, verdict
 from diffugts.foundation.autoencoder import ScanAutoencoder
@@ -243,31 +243,60 @@ class DiffuGTSPipeline(DiffusionPipeline):
 
         `region` limits findings to a box in RAS mm; `threshold` overrides the preset's; `seed` is the first of the
         inpainting's seeds. Results lie on the scan's own grid. The same arguments give the same results.
+
+        A description is finished when nothing that comes later can change its finding. Where `progress` raises Cancelled,
+        what is finished is returned, marked as cancelled; before the first description is finished, Cancelled is raised.
         """
         level = self.preset.qualities[Quality(quality).value]
+        refining = level.inpaint and level.refine and self.preset.refinement.changes_mask
         timings: dict[str, float] = {}
         if isinstance(scan, Scan):
             with _timed(timings, "encode_s"):
                 scan = self.encode(scan, progress, mirror=level.mirror)
         rule = VerdictRule(threshold if threshold is not None else self.preset.threshold, self.preset.uncertain_margin)
         allowed = region_mask(scan.scan.geometry, region) if region is not None else None
-        with _timed(timings, "attend_s"):
-            attentions = self.attend(scan, descriptions, progress)
-            maps = [self._map(scan, attention.score, allowed) for attention in attentions]
-        masks = [cut(score, rule.threshold, smallest_lesion_ml, scan.scan.geometry) for score in maps]
-        healthy = None
-        if level.inpaint:
-            maps, masks, healthy = self._explain(
-                scan, attentions, maps, masks, rule, level, seed, smallest_lesion_ml, timings, progress
-            )
-        with _timed(timings, "measure_s"):
-            measured = _Counter(progress, Stage.REFINING, len(attentions) + 1)
-            volumes = on_scan_grid(scan, healthy) if healthy is not None else (None, None, None)
-            findings = []
-            for attention, score, mask in zip(attentions, maps, masks):
-                measured()
-                findings.append(self._finding(scan, attention, score, mask, rule))
-            measured()
+        asked = self.understand(descriptions)
+        attentions: list[Attention] = []
+        maps: list[np.ndarray] = []
+        findings: list[Finding] = []
+        volumes: tuple[np.ndarray | None, ...] = (None, None, None)
+        cancelled = False
+
+        def finish(score: np.ndarray) -> None:
+            with _timed(timings, "measure_s"):
+                mask = cut(score, rule.threshold, smallest_lesion_ml, scan.scan.geometry)
+                findings.append(self._finding(scan, attentions[len(findings)], score, mask, rule))
+
+        try:
+            attending = _Counter(progress, Stage.ATTENDING, len(asked), done=-1)
+            for description in asked:
+                attending()
+                with _timed(timings, "attend_s"):
+                    attentions.append(self._attend_one(scan, description))
+                    maps.append(self._map(scan, attentions[-1].score, allowed))
+                if not refining:
+                    finish(maps[-1])
+            attending()
+            healthy = None
+            if level.inpaint:
+                with _timed(timings, "inpaint_s"):
+                    healthy = self._inpaint_suspected(scan, attentions, rule, level, seed, progress)
+            if healthy is not None:
+                weights = self.preset.refinement
+                layers = self._layers() if refining and weights.feature else 0
+                check = _Counter(progress, Stage.REFINING, 1 + len(asked) * (1 + layers) if refining else 1, done=-1)
+                check()
+                with _timed(timings, "refine_s"):
+                    volumes = on_scan_grid(scan, healthy)
+            for attention, score in zip(attentions[len(findings) :], maps[len(findings) :]):
+                if healthy is not None:
+                    with _timed(timings, "refine_s"):
+                        score = self._refined(scan, healthy, attention, score, rule, check)
+                finish(score)
+        except Cancelled:
+            if not findings:
+                raise
+            cancelled = True
         return Segmentation(
             scan=scan.scan,
             findings=findings,
@@ -280,6 +309,8 @@ class DiffuGTSPipeline(DiffusionPipeline):
             model=self.identity,
             device=str(self.device),
             notes=list(scan.scan.notes),
+            cancelled=cancelled,
+            unfinished=tuple(description.text for description in asked[len(findings) :]),
         )
 
     def understand(self, descriptions: Sequence[str | Description]) -> list[Description]:
@@ -307,46 +338,43 @@ class DiffuGTSPipeline(DiffusionPipeline):
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
-    def _explain(
+    def _inpaint_suspected(
         self,
         scan: EncodedScan,
         attentions: Sequence[Attention],
-        maps: list[np.ndarray],
-        masks: list[np.ndarray],
         rule: VerdictRule,
         level: QualityLevel,
         seed: int,
-        smallest_lesion_ml: float,
-        timings: dict[str, float],
         progress: ProgressCallback | None,
-    ) -> tuple[list[np.ndarray], list[np.ndarray], PseudoHealthy | None]:
-        """Inpaint all findings at once and, where the model gains from it, refine each by its residuals."""
-        suspected = [self.on_working_grid(scan, a.score) > rule.threshold for a in attentions]
-        together = np.any(suspected, axis=0)
-        if not together.any():
-            return maps, masks, None
-        with _timed(timings, "inpaint_s"):
-            seeds = range(seed, seed + level.seeds)
-            healthy = self.inpaint(scan, self.hole(scan, together), level.steps, list(seeds), progress)
+    ) -> PseudoHealthy | None:
+        """All that is suspected painted anew at once; None where nothing is."""
+        suspected = np.any([self.on_working_grid(scan, a.score) > rule.threshold for a in attentions], axis=0)
+        if not suspected.any():
+            return None
+        seeds = list(range(seed, seed + level.seeds))
+        return self.inpaint(scan, self.hole(scan, suspected), level.steps, seeds, progress)
+
+    def _refined(
+        self,
+        scan: EncodedScan,
+        healthy: PseudoHealthy,
+        attention: Attention,
+        score: np.ndarray,
+        rule: VerdictRule,
+        check: Check,
+    ) -> np.ndarray:
+        """A score map (k, j, i) on the scan's own grid, refined by the residuals; 0 where `score` is 0."""
         weights = self.preset.refinement
-        if level.refine and weights.changes_mask:
-            with _timed(timings, "refine_s"):
-                encodings = len(attentions) * self._layers() if weights.feature else len(attentions)
-                check = _Counter(progress, Stage.REFINING, encodings)
-                for number, attention in enumerate(attentions):
-                    check()
-                    working = self.on_working_grid(scan, attention.score)
-                    feature = np.zeros_like(working)
-                    if weights.feature:
-                        residual = self.feature_residual(scan, healthy, attention.description, check)
-                        feature = self.on_working_grid(scan, residual)
-                    refined = refined_score(working, healthy.pixel_residual, feature, healthy.hole, weights)
-                    kept = without_indifferent_regions(refined > rule.threshold, healthy.signed, weights.rejection)
-                    refined = np.where((refined > rule.threshold) & ~kept, np.minimum(refined, rule.threshold), refined)
-                    on_scan = scan.grid.to_scan(refined) * (maps[number] > 0)
-                    maps[number] = on_scan.astype(np.float32)
-                    masks[number] = cut(maps[number], rule.threshold, smallest_lesion_ml, scan.scan.geometry)
-        return maps, masks, healthy
+        check()
+        working = self.on_working_grid(scan, attention.score)
+        feature = np.zeros_like(working)
+        if weights.feature:
+            residual = self.feature_residual(scan, healthy, attention.description, check)
+            feature = self.on_working_grid(scan, residual)
+        refined = refined_score(working, healthy.pixel_residual, feature, healthy.hole, weights)
+        kept = without_indifferent_regions(refined > rule.threshold, healthy.signed, weights.rejection)
+        refined = np.where((refined > rule.threshold) & ~kept, np.minimum(refined, rule.threshold), refined)
+        return (scan.grid.to_scan(refined) * (score > 0)).astype(np.float32)
 
     def _finding(
         self, scan: EncodedScan, attention: Attention, score: np.ndarray, mask: np.ndarray, rule: VerdictRule
@@ -419,10 +447,10 @@ class DiffuGTSPipeline(DiffusionPipeline):
 
 
 class _Counter:
-    """Turns 'one more layer' into progress of a stage."""
+    """Turns 'one more layer' into progress of a stage; with `done` -1 the first call tells of the stage's beginning."""
 
-    def __init__(self, progress: ProgressCallback | None, stage: Stage, total: int) -> None:
-        self.progress, self.stage, self.total, self.done = progress, stage, total, 0
+    def __init__(self, progress: ProgressCallback | None, stage: Stage, total: int, done: int = 0) -> None:
+        self.progress, self.stage, self.total, self.done = progress, stage, total, done
 
     def __call__(self) -> None:
         self.done += 1

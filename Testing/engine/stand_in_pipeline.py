@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from diffugts.errors import Cancelled
 from diffugts.findings.finding import Finding, ModelIdentity, Segmentation
 from diffugts.findings.lesions import VerdictRule, cut, measure_lesions, verdict
 from diffugts.preset import ModelPreset
@@ -80,25 +81,30 @@ class StandInPipeline:
         progress: ProgressCallback | None = None,
     ) -> Segmentation:
         assert isinstance(scan, SmoothedScan), "a job encodes first"
-        self._steps(Stage.ATTENDING, progress)
-        for description in descriptions:
-            self._trouble(description)
         smooth = scan.smooth if scan.mirrored is None else (scan.smooth + scan.mirrored) / 2
         rule = VerdictRule(threshold if threshold is not None else self.preset.threshold)
-        findings = []
-        for description in descriptions:
-            score = 1 / (1 + np.exp(-(smooth - smooth.mean()) / smooth.std() + 2))
-            mask = cut(score, rule.threshold, smallest_lesion_ml, scan.scan.geometry)
-            lesions = measure_lesions(mask, score, scan.scan)
-            decision, notes = verdict(description, score, lesions, 1.0, rule)
-            highest = float(score.max())
-            score = score.astype(np.float32)
-            findings.append(Finding(description, score, mask, decision, highest, 1.0, rule.threshold, lesions, notes))
+        findings: list[Finding] = []
         healthy = None
-        if quality != Quality.FAST:
-            self._steps(Stage.INPAINTING, progress)
-            healthy = np.where(findings[0].mask, np.median(scan.scan.voxels), scan.scan.voxels).astype(np.float32)
-            self._steps(Stage.REFINING, progress)
+        cancelled = False
+        try:
+            for number, description in enumerate(descriptions):
+                self._steps(Stage.ATTENDING, progress, number, len(descriptions))
+                self._trouble(description)
+                score = 1 / (1 + np.exp(-(smooth - smooth.mean()) / smooth.std() + 2))
+                mask = cut(score, rule.threshold, smallest_lesion_ml, scan.scan.geometry)
+                lesions = measure_lesions(mask, score, scan.scan)
+                decision, notes = verdict(description, score, lesions, 1.0, rule)
+                highest = float(score.max())
+                score = score.astype(np.float32)
+                findings.append(Finding(description, score, mask, decision, highest, 1.0, rule.threshold, lesions, notes))
+            if quality != Quality.FAST:
+                self._steps(Stage.INPAINTING, progress)
+                healthy = np.where(findings[0].mask, np.median(scan.scan.voxels), scan.scan.voxels).astype(np.float32)
+                self._steps(Stage.REFINING, progress)
+        except Cancelled:
+            if not findings:
+                raise
+            cancelled = True
         return Segmentation(
             scan=scan.scan,
             findings=findings,
@@ -110,12 +116,15 @@ class StandInPipeline:
             timings_s={"attend_s": STEPS * self.step_s},
             model=ModelIdentity("stand-in", "", "0" * 64),
             device="cpu",
+            cancelled=cancelled,
+            unfinished=tuple(descriptions[len(findings) :]),
         )
 
-    def _steps(self, stage: Stage, progress: ProgressCallback | None) -> None:
+    def _steps(self, stage: Stage, progress: ProgressCallback | None, part: int = 0, parts: int = 1) -> None:
+        """One of the equal parts of a stage."""
         for done in range(STEPS):
             if progress:
-                progress(stage, done, STEPS)
+                progress(stage, part * STEPS + done, parts * STEPS)
             time.sleep(self.step_s)
 
     def _trouble(self, description: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -102,19 +103,63 @@ def test_a_region_limits_findings(pipeline, scan, low_threshold) -> None:
     assert ras.max() <= middle + 1e-6
 
 
-@pytest.mark.parametrize("stage", [Stage.ENCODING, Stage.ATTENDING, Stage.INPAINTING])
-def test_every_stage_reports_and_can_be_cancelled(pipeline, scan, low_threshold, stage) -> None:
-    seen: list[tuple[Stage, int, int]] = []
+class Stop:
+    """A progress callback that cancels at a step of a stage."""
 
-    def progress(at: Stage, done: int, total: int) -> None:
-        seen.append((at, done, total))
-        if at is stage:
+    def __init__(self, stage: Stage, done: int = 0) -> None:
+        self.stage, self.done = stage, done
+        self.seen: list[tuple[Stage, int, int]] = []
+
+    def __call__(self, stage: Stage, done: int, total: int) -> None:
+        self.seen.append((stage, done, total))
+        assert 0 <= done <= total
+        if stage is self.stage and done >= self.done:
             raise Cancelled("stop")
 
+
+@pytest.mark.parametrize("stage", [Stage.ENCODING, Stage.ATTENDING])
+def test_cancelled_before_the_first_description_is_finished_there_is_nothing(
+    pipeline, scan, low_threshold, stage
+) -> None:
+    stop = Stop(stage)
     with pytest.raises(Cancelled):
-        pipeline(scan, TEXTS, "standard", threshold=low_threshold, progress=progress)
-    assert seen[-1][0] is stage
-    assert all(0 <= done <= total for _, done, total in seen)
+        pipeline(scan, TEXTS, "standard", threshold=low_threshold, progress=stop)
+    assert stop.seen[-1][0] is stage
+
+
+def test_cancelled_between_descriptions_the_finished_one_is_as_in_a_whole_run(pipeline, scan, low_threshold) -> None:
+    whole = pipeline(scan, TEXTS, "fast", threshold=low_threshold)
+    part = pipeline(scan, TEXTS, "fast", threshold=low_threshold, progress=Stop(Stage.ATTENDING, 1))
+    assert part.cancelled and part.unfinished == (TEXTS[1],) and not whole.cancelled and whole.unfinished == ()
+    (kept,) = part.findings
+    assert np.array_equal(kept.score_map, whole.findings[0].score_map)
+    assert np.array_equal(kept.mask, whole.findings[0].mask) and kept.lesions == whole.findings[0].lesions
+
+
+@pytest.mark.parametrize("stage", [Stage.INPAINTING, Stage.REFINING])
+def test_cancelled_while_tissue_is_painted_every_description_is_there_if_nothing_changes_it(
+    pipeline, scan, low_threshold, stage
+) -> None:
+    assert not pipeline.preset.refinement.changes_mask
+    part = pipeline(scan, TEXTS, "standard", threshold=low_threshold, progress=Stop(stage))
+    assert part.cancelled and len(part.findings) == 2 and part.unfinished == ()
+    assert part.pseudo_healthy is None
+
+
+def test_where_refining_changes_findings_those_not_refined_yet_are_not_finished(pipeline, scan, low_threshold) -> None:
+    before = pipeline.preset
+    pipeline.preset = replace(before, refinement=replace(before.refinement, pixel=1.0))
+    try:
+        assert pipeline.preset.refinement.changes_mask
+        with pytest.raises(Cancelled):
+            pipeline(scan, TEXTS, "standard", threshold=low_threshold, progress=Stop(Stage.INPAINTING))
+        part = pipeline(scan, TEXTS, "standard", threshold=low_threshold, progress=Stop(Stage.REFINING, 2))
+        whole = pipeline(scan, TEXTS, "standard", threshold=low_threshold)
+    finally:
+        pipeline.preset = before
+    assert part.unfinished == (TEXTS[1],) and part.pseudo_healthy is not None
+    assert np.array_equal(part.findings[0].score_map, whole.findings[0].score_map)
+    assert [finding.description for finding in whole.findings] == TEXTS
 
 
 def test_a_folder_that_is_no_model_is_refused_with_a_sentence(tmp_path: Path) -> None:

@@ -35,6 +35,13 @@ def test_an_event_comes_back_from_its_line(name: str) -> None:
     assert parse_event(line) == event == parse_event(line + "\r\n")
 
 
+def test_a_cancelled_job_may_tell_of_what_was_finished() -> None:
+    event = Event("cancelled", {"job": "a", "result": "/ö/result.json", "sha256": "ab" * 32})
+    assert parse_event(event.to_line()) == event
+    with pytest.raises(RequestError, match="'cancelled' has the 'result' 5, expected a text"):
+        Event("cancelled", {"job": "a", "result": 5, "sha256": "ab" * 32})
+
+
 @pytest.mark.parametrize(
     "command", [Command("hello"), Command("run", "a", "/ö 1/request.json"), Command("cancel", "a"), Command("quit")]
 )

@@ -313,3 +313,44 @@ def test_any_damage_is_a_result_error_or_no_damage(
     else:
         manifest.write(folder)
         assert ResultManifest.load(folder) == manifest
+
+
+# -- what a cancelled job leaves -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def kept(result: Path) -> ResultManifest:
+    """The result of a job that was cancelled when one of two descriptions was finished."""
+    manifest = replace(MANIFEST, status="cancelled", unfinished=("cyst",), folder=result)
+    manifest.write(result)
+    return manifest
+
+
+def test_what_a_cancelled_job_left_is_read_by_those_who_ask_for_it(kept: ResultManifest) -> None:
+    loaded = ResultManifest.load(kept.folder, cancelled_too=True)
+    assert loaded == kept and loaded.unfinished == ("cyst",)
+
+
+def test_what_a_cancelled_job_left_is_no_whole_result(kept: ResultManifest) -> None:
+    with pytest.raises(ResultError, match="is of status 'cancelled', expected 'done'"):
+        ResultManifest.load(kept.folder)
+
+
+def test_what_a_cancelled_job_left_is_verified_like_any_result(kept: ResultManifest) -> None:
+    (kept.folder / "findings.csv").write_bytes(TABLE + b"x")
+    with pytest.raises(ResultError, match="'findings.csv' is not as it was written"):
+        ResultManifest.load(kept.folder, cancelled_too=True)
+
+
+def test_a_manifest_from_before_results_could_be_unfinished_is_whole(result: Path) -> None:
+    change(result, lambda facts: facts.pop("unfinished"))
+    assert ResultManifest.load(result) == MANIFEST
+
+
+def test_done_with_something_unfinished_and_cancelled_with_nothing_finished_are_damaged(kept: ResultManifest) -> None:
+    change(kept.folder, lambda facts: facts.update(status="done"))
+    with pytest.raises(ResultError, match="it is 'done', but 1 descriptions are not finished"):
+        ResultManifest.load(kept.folder, cancelled_too=True)
+    change(kept.folder, lambda facts: facts.update(status="cancelled", findings=[], files=[]))
+    with pytest.raises(ResultError, match="it is 'cancelled' without any finished description"):
+        ResultManifest.load(kept.folder, cancelled_too=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -120,7 +121,7 @@ def test_an_exception_in_any_stage_leaves_an_earlier_result_as_it_was(
 
 def test_a_result_never_replaces_a_folder_with_the_scan_in_it(shelf: Shelf, tmp_path: Path) -> None:
     asked = request(tmp_path / "job")
-    inside = Request(asked.scan, asked.descriptions, str(tmp_path / "job"), asked.model, modality="MR")
+    inside = replace(asked, output=str(tmp_path / "job"))
     with pytest.raises(RequestError, match="inside the output folder"):
         run_request(inside, shelf, quiet)
     assert Path(asked.scan).is_file()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from diffugts.errors import Cancelled, RequestError
-from diffugts.protocol import Event
+from diffugts.protocol import Event, Stage
 from diffugts.worker.jobs import Job, JobQueue, Turn
 
 REQUEST = Path("request.json")
@@ -57,13 +57,29 @@ def test_those_behind_a_cancelled_job_move_up(line: JobQueue, told: list[Event])
     assert [(event.fields["job"], event.fields["position"]) for event in told[1:]] == [("b", 1), ("c", 2)]
 
 
-def test_a_running_job_is_asked_to_stop(line: JobQueue) -> None:
+def stages_that_stop(job: Job) -> set[Stage]:
+    stopped = set()
+    for stage in Stage:
+        try:
+            job.check(stage)
+        except Cancelled:
+            stopped.add(stage)
+    return stopped
+
+
+def test_a_cancelled_job_stops_wherever_it_is_but_writes_what_was_finished(line: JobQueue) -> None:
     line.add("a", REQUEST)
     job = take(line)
-    job.check()
+    assert stages_that_stop(job) == set()
     assert line.cancel("a")
-    with pytest.raises(Cancelled):
-        job.check()
+    assert stages_that_stop(job) == set(Stage) - {Stage.WRITING}
+
+
+def test_a_job_that_is_cancelled_twice_stops_writing_too(line: JobQueue) -> None:
+    line.add("a", REQUEST)
+    job = take(line)
+    assert line.cancel("a") and line.cancel("a")
+    assert stages_that_stop(job) == set(Stage)
 
 
 def test_a_name_is_free_again_when_its_job_is_over(line: JobQueue) -> None:
@@ -84,7 +100,7 @@ def test_closing_cancels_everything_and_takes_no_more(line: JobQueue, told: list
     running = take(line)
     told.clear()
     line.close()
-    assert running.cancelled.is_set()
+    assert stages_that_stop(running) == set(Stage), "nobody waits for what was finished"
     assert [(event.name, event.fields["job"]) for event in told] == [("cancelled", "b")]
     line.add("c", REQUEST)
     line.finish()

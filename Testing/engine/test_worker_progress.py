@@ -97,7 +97,7 @@ def test_stages_that_are_skipped_count_as_done() -> None:
 def test_a_cancelled_job_stops_at_the_next_step_without_a_report() -> None:
     reports: list[Progress] = []
 
-    def stop() -> None:
+    def stop(stage: Stage) -> None:
         raise Cancelled("stop")
 
     with pytest.raises(Cancelled):

@@ -13,7 +13,7 @@ from job_folders import write_scan
 
 
 def key(path: Path, modality: str | None = None) -> ScanKey | None:
-    return scan_key(Request(str(path), ("tumour",), "out", modality=modality))
+    return scan_key(Request(scan=str(path), descriptions=("tumour",), output="out", modality=modality))
 
 
 @pytest.fixture

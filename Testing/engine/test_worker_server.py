@@ -17,7 +17,8 @@ import SimpleITK as sitk
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from diffugts.protocol import Command, ResultManifest, Stage, sha256_of
+from diffugts.errors import ResultError
+from diffugts.protocol import Command, Event, ResultManifest, Stage, sha256_of
 from job_folders import job_folder
 from worker_process import HERE, WorkerProcess, environment
 
@@ -136,21 +137,79 @@ def test_two_jobs_of_one_name_are_not_mixed_up(worker: WorkerProcess, tmp_path: 
 # -- cancelling ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("stage", [stage.value for stage in Stage])
-def test_a_job_can_be_cancelled_in_every_stage_and_leaves_nothing(
-    tmp_path: Path, worker: WorkerProcess, stage: str
-) -> None:
-    # Many descriptions make the writing last; another model folder makes the model be loaded.
-    request = job_folder(tmp_path / "job", *(f"text {n}" for n in range(10)), size=64, seed=11)
-    name = f"cancelled in {stage}"
+TEN = tuple(f"text {n}" for n in range(10))
+"""Many descriptions make the writing last."""
+
+
+def cancelled_in(worker: WorkerProcess, stage: str, request: Path, times: int = 1) -> Event:
+    """Run a job, cancel it at the first sign of a stage, and return its ending."""
+    name = f"{request.parent.parent.name}, cancelled in {stage}"
     worker.send("run", name, request)
     worker.wait_for_stage(stage, name)
-    worker.send("cancel", name)
+    for _ in range(times):
+        worker.send("cancel", name)
     asked = time.monotonic()
     ending = worker.ending(name)
-    assert ending.name == "cancelled", ending
     assert time.monotonic() - asked < CANCEL_S
+    return ending
+
+
+@pytest.mark.parametrize("stage", ["reading", "loading", "encoding", "attending"])
+def test_a_job_cancelled_before_any_description_is_finished_leaves_nothing(
+    tmp_path: Path, worker: WorkerProcess, stage: str
+) -> None:
+    # Another model folder makes the model be loaded.
+    ending = cancelled_in(worker, stage, job_folder(tmp_path / "job", *TEN, size=64, seed=11))
+    assert ending.name == "cancelled" and "result" not in ending.fields
     assert left_in(tmp_path / "job") == set()
+
+
+@pytest.mark.parametrize("stage", ["inpainting", "refining"])
+def test_a_job_cancelled_after_the_descriptions_were_finished_keeps_them(
+    tmp_path: Path, worker: WorkerProcess, stage: str
+) -> None:
+    ending = cancelled_in(worker, stage, job_folder(tmp_path / "job", "one", "two", seed=11))
+    assert ending.name == "cancelled"
+    assert ending.fields["sha256"] == sha256_of(Path(ending.fields["result"]))
+    manifest = ResultManifest.load(tmp_path / "job" / "result", cancelled_too=True)
+    assert [finding.description for finding in manifest.findings] == ["one", "two"] and manifest.unfinished == ()
+    assert left_in(tmp_path / "job") == {"result"}
+
+
+def test_a_job_cancelled_between_two_descriptions_keeps_those_before(tmp_path: Path, worker: WorkerProcess) -> None:
+    worker.send("run", "half", job_folder(tmp_path / "job", *TEN, seed=12))
+    while worker.wait_for_stage("attending", "half").fields["done"] < 20:
+        pass
+    worker.send("cancel", "half")
+    assert "result" in worker.ending("half").fields
+    manifest = ResultManifest.load(tmp_path / "job" / "result", cancelled_too=True)
+    finished = tuple(finding.description for finding in manifest.findings)
+    assert 2 <= len(finished) < 10 and finished + manifest.unfinished == TEN == manifest.provenance.descriptions
+    assert manifest.notes[-1].startswith(f"The job was cancelled when {len(finished)} of 10 descriptions were finished")
+    assert len([record for record in manifest.files if record.role == "score map"]) == len(finished)
+    with pytest.raises(ResultError, match="of status 'cancelled', expected 'done'"):
+        ResultManifest.load(tmp_path / "job" / "result")
+
+
+def test_a_job_cancelled_while_it_writes_is_written_whole(tmp_path: Path, worker: WorkerProcess) -> None:
+    ending = cancelled_in(worker, "writing", job_folder(tmp_path / "job", *TEN, seed=11))
+    assert ending.name == "done"
+    assert len(ResultManifest.load(tmp_path / "job" / "result").findings) == 10
+
+
+@pytest.mark.parametrize("stage", ["inpainting", "writing"])
+def test_a_job_cancelled_twice_leaves_nothing(tmp_path: Path, worker: WorkerProcess, stage: str) -> None:
+    ending = cancelled_in(worker, stage, job_folder(tmp_path / "job", *TEN, size=64, seed=11), times=2)
+    assert ending.name == "cancelled" and "result" not in ending.fields
+    assert left_in(tmp_path / "job") == set()
+
+
+def test_what_a_cancelled_job_left_is_replaced_by_the_whole_result(tmp_path: Path, worker: WorkerProcess) -> None:
+    request = job_folder(tmp_path / "job", "one", "two", seed=13)
+    assert "result" in cancelled_in(worker, "inpainting", request).fields
+    worker.send("run", "again", request)
+    assert worker.ending("again").name == "done"
+    assert "was replaced" in ResultManifest.load(tmp_path / "job" / "result").notes[-1]
 
 
 def test_cancelling_what_is_over_harms_nothing(worker: WorkerProcess) -> None:

@@ -14,6 +14,7 @@ from diffugts.descriptions.expansion import WORDS_SEARCHED, expand, phrases
 from diffugts.descriptions.normality import describes_health
 from diffugts.descriptions.vocabulary import WORD, FindingTerm, Place, Vocabulary, load_vocabulary
 from diffugts.errors import RequestError
+from diffugts.protocol.lines import INVISIBLE, description_lines
 
 KNOWN_SHARE = 0.25
 """Share of a description's meaningful words that must be known for it to count as understood."""
@@ -25,7 +26,6 @@ _UNSPECIFIC_ORGANS = frozenset({"soft tissue", "muscle", "skin", "blood vessel",
 """Tissues found all over the body: beside them another organ that is named says more about the place."""
 
 _LETTER = re.compile(r"[^\W\d_]")
-_INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,7 @@ def parse_descriptions(lines: str | Iterable[str], vocabulary: Vocabulary | None
     typed = [lines] if isinstance(lines, str) else list(lines)
     found: dict[str, Description] = {}
     repeats: dict[str, int] = {}
-    for line in (piece for block in typed for piece in block.splitlines()):
-        text = cleaned(line)
-        if not _INVISIBLE.sub("", text).strip():
-            continue
+    for text in description_lines(typed):
         key = " ".join(text.casefold().split())
         repeats[key] = repeats.get(key, 0) + 1
         if key not in found:
@@ -83,15 +80,9 @@ def parse_descriptions(lines: str | Iterable[str], vocabulary: Vocabulary | None
     return tuple(_with_repeats(description, repeats[key]) for key, description in found.items())
 
 
-def cleaned(line: str) -> str:
-    """A line as Unicode text that can be stored and encoded: NFC, no control characters, trimmed."""
-    line = unicodedata.normalize("NFC", line.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
-    return "".join(" " if unicodedata.category(character) == "Cc" else character for character in line).strip()
-
-
 def describe(text: str, vocabulary: Vocabulary) -> Description:
     """What is understood of one cleaned, non-empty description."""
-    expansion = expand(_INVISIBLE.sub("", unicodedata.normalize("NFKC", text)), vocabulary)
+    expansion = expand(INVISIBLE.sub("", unicodedata.normalize("NFKC", text)), vocabulary)
     reading = _read(expansion.text, vocabulary)
     is_normal = describes_health(expansion.text, vocabulary)
     notes = list(expansion.notes)

@@ -73,7 +73,8 @@ class Segmentation:
     """All that one request gives.
 
     `pseudo_healthy` and `residual` (scan minus pseudo-healthy) float32 (k, j, i) in the scan's unit, `hole` bool, where
-    it was inpainted; None where nothing was inpainted.
+    it was inpainted; None where nothing was inpainted. `cancelled` where the caller stopped it after some descriptions were
+    finished; `unfinished` are those that were not.
     """
 
     scan: Scan
@@ -87,3 +88,5 @@ class Segmentation:
     model: ModelIdentity
     device: str
     notes: list[str] = field(default_factory=list)
+    cancelled: bool = False
+    unfinished: tuple[str, ...] = ()

@@ -45,7 +45,7 @@ def require_result_folder(folder: Path) -> ResultManifest | None:
             "Give another folder."
         )
     try:
-        earlier = ResultManifest.load(folder)
+        earlier = ResultManifest.load(folder, cancelled_too=True)
     except ResultError as error:
         raise ResultError(
             f"The folder '{folder}' holds an earlier result that was changed since, and is not touched: {error} "

@@ -38,6 +38,7 @@ from diffugts.protocol import (
     sha256_of,
 )
 from diffugts.protocol.colours import colour
+from diffugts.protocol.manifest import CANCELLED, DONE
 from diffugts.scans.scan import Geometry
 
 __all__ = ["require_result_folder", "slug", "write_segmentation"]
@@ -68,6 +69,11 @@ def write_segmentation(
     notes = list(segmentation.notes)
     if earlier is not None:
         notes.append(f"The earlier result in this folder, of {earlier.provenance.created_utc}, was replaced.")
+    if segmentation.cancelled:
+        finished, asked = len(segmentation.findings), len(segmentation.findings) + len(segmentation.unfinished)
+        notes.append(
+            f"The job was cancelled when {finished} of {asked} descriptions were finished; only these are here."
+        )
     try:
         with whole_folder(folder) as temporary:
             manifest = _write_all(segmentation, request, temporary, folder, notes, progress, picture)
@@ -121,6 +127,8 @@ def _write_all(
         provenance=_provenance(segmentation, request, time.perf_counter() - began),
         geometry=_grid(segmentation.scan.geometry),
         notes=tuple(notes),
+        status=CANCELLED if segmentation.cancelled else DONE,
+        unfinished=segmentation.unfinished,
         folder=folder,
     )
     manifest.write(temporary)

@@ -6,13 +6,14 @@ Standard library only. Slicer's own process imports this package; it must never 
 from diffugts.protocol.events import Command, Event, parse_command, parse_event
 from diffugts.protocol.files import sha256_of
 from diffugts.protocol.manifest import FileRecord, FindingRecord, Grid, LesionRecord, Provenance, ResultManifest
-from diffugts.protocol.request import ProgressCallback, Quality, Region, Request, Stage
+from diffugts.protocol.request import Choices, ProgressCallback, Quality, Region, Request, Stage
 
 PROTOCOL_VERSION = 1
 """Raised whenever a command or an event changes its meaning; `hello` carries it."""
 
 __all__ = [
     "PROTOCOL_VERSION",
+    "Choices",
     "Command",
     "Event",
     "FileRecord",

@@ -1,6 +1,7 @@
 """Lines between Slicer and the worker: JSON objects, one per line, UTF-8.
 
-To the worker (stdin), key "command": hello; run with job and request (a path); cancel with job; release; quit.
+To the worker (stdin), key "command": hello; run with job and request (a path); cancel with job; release; quit. The first
+`cancel` has the job stop and keep the descriptions that are finished; a second one has it keep nothing.
 From the worker (stdout), key "event":
 
     hello      protocol, version, pid
@@ -8,7 +9,7 @@ From the worker (stdout), key "event":
     progress   job, stage, done, total, message, eta_s
     done       job, result (path of result.json), sha256 (of that file)
     failed     job, code, message, details    job is null for a line that was no command
-    cancelled  job
+    cancelled  job; and result, sha256 as of `done`, where descriptions were finished and are kept
     released   message                    what was let go, in words
     log        message
 
@@ -48,6 +49,9 @@ EVENTS: dict[str, dict[str, str]] = {
     "log": {"message": TEXT},
 }
 """Every event with its fields and what each must be."""
+
+OPTIONAL: dict[str, dict[str, str]] = {"cancelled": {"result": TEXT, "sha256": TEXT}}
+"""Fields that an event may have."""
 
 LONGEST_LINE = 1_000_000
 LONGEST_FIELD = 100_000
@@ -95,6 +99,11 @@ class Event:
             if field not in self.fields:
                 raise RequestError(f"The worker's line '{self.name}' has no '{field}'.")
             if not _fits(self.fields[field], expected):
+                raise RequestError(
+                    f"The worker's line '{self.name}' has the '{field}' {shown(self.fields[field])}, expected {expected}."
+                )
+        for field, expected in OPTIONAL.get(self.name, {}).items():
+            if field in self.fields and not _fits(self.fields[field], expected):
                 raise RequestError(
                     f"The worker's line '{self.name}' has the '{field}' {shown(self.fields[field])}, expected {expected}."
                 )

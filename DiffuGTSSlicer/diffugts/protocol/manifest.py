@@ -1,6 +1,8 @@
-"""`result.json`: what a finished job left, how it was made, and the checksums that prove it whole.
+"""`result.json`: what a job left, how it was made, and the checksums that prove it whole.
 
-It is written last. A folder without a readable manifest, or with a file that does not match it, holds no result.
+It is written last. A folder without a readable manifest, or with a file that does not match it, holds no result. A job
+that was cancelled leaves the descriptions that were finished, if there are any, and says which were not: its status is
+another one, so that a reader who does not expect that refuses it.
 """
 
 from __future__ import annotations
@@ -17,8 +19,8 @@ from diffugts.protocol.request import Region
 
 RESULT_SCHEMA = "diffugts-result/1"
 FILE_NAME = "result.json"
-STATUS = "done"
-"""The only status that a manifest has: what is not done leaves none."""
+DONE, CANCELLED = "done", "cancelled"
+"""The status of a whole result, and of one that holds only what was finished before the job was cancelled."""
 
 
 @dataclass(frozen=True)
@@ -107,13 +109,19 @@ class Provenance:
 
 @dataclass(frozen=True)
 class ResultManifest:
-    """All of `result.json`. `notes` are sentences on the whole run; `folder` is where it was read from or written to."""
+    """All of `result.json`. `notes` are sentences on the whole run; `folder` is where it was read from or written to.
+
+    `status` is `DONE` or `CANCELLED`; `unfinished` are the descriptions without a finding, the last ones of those asked.
+    Of a cancelled job the pseudo-healthy volume and the residual may be missing though every description is finished.
+    """
 
     findings: tuple[FindingRecord, ...]
     files: tuple[FileRecord, ...]
     provenance: Provenance
     geometry: Grid
     notes: tuple[str, ...] = ()
+    status: str = DONE
+    unfinished: tuple[str, ...] = ()
     folder: Path = field(default=Path("."), compare=False)
 
     def file(self, role: str, description: int | None = None) -> Path | None:
@@ -125,17 +133,18 @@ class ResultManifest:
 
     def write(self, folder: Path) -> Path:
         """Write `result.json` as the last file of `folder`. Raises OSError."""
-        facts = {"schema": RESULT_SCHEMA, "status": STATUS, **asdict(self)}
+        facts = {"schema": RESULT_SCHEMA, "status": self.status, **asdict(self)}
         del facts["folder"]
         path = folder / FILE_NAME
         replace_text(path, as_json(facts))
         return path
 
     @classmethod
-    def load(cls, folder: Path, verify: bool = True) -> ResultManifest:
+    def load(cls, folder: Path, verify: bool = True, cancelled_too: bool = False) -> ResultManifest:
         """Read a result folder's manifest, and check every file against it.
 
-        Raises ResultError where the manifest is missing, damaged or of another version, or a file does not match.
+        Raises ResultError where the manifest is missing, damaged or of another version, a file does not match, or the
+        job was cancelled and the caller does not say `cancelled_too`.
         """
         path = folder / FILE_NAME
         if not path.is_file():
@@ -144,16 +153,17 @@ class ResultManifest:
             facts = json.loads(read_text(path))
             if not isinstance(facts, dict):
                 raise ValueError("it is not a JSON object")
-            schema, status = facts.pop("schema", None), facts.pop("status", None)
+            schema, status = facts.pop("schema", None), facts.get("status")
             if schema != RESULT_SCHEMA:
                 raise ResultError(
                     f"'{path}' is of version {schema!r:.60}, expected '{RESULT_SCHEMA}'. Run the request again."
                 )
-            if status != STATUS:
-                raise ResultError(f"'{path}' is of status {status!r:.60}, expected '{STATUS}'. Run the request again.")
+            if status not in ((DONE, CANCELLED) if cancelled_too else (DONE,)):
+                raise ResultError(f"'{path}' is of status {status!r:.60}, expected '{DONE}'. Run the request again.")
             facts.pop("folder", None)
             manifest = replace(record_of(cls, facts), folder=folder)
             manifest._require_listed_findings()
+            manifest._require_status()
         except (ValueError, OSError, RecursionError, RequestError) as error:
             raise ResultError(f"'{path}' is damaged ({error}). Run the request again.") from error
         if verify:
@@ -187,6 +197,12 @@ class ResultManifest:
         for record in self.files:
             if record.description is not None and not 0 <= record.description < len(self.findings):
                 raise ValueError(f"'{record.name}' belongs to finding {record.description}, which is not listed")
+
+    def _require_status(self) -> None:
+        if self.status == DONE and self.unfinished:
+            raise ValueError(f"it is '{DONE}', but {len(self.unfinished)} descriptions are not finished")
+        if self.status == CANCELLED and not self.findings:
+            raise ValueError(f"it is '{CANCELLED}' without any finished description")
 
 
 def _is_plain_name(name: str) -> bool:

@@ -72,17 +72,14 @@ class Region:
             raise _wrong("region", [list(self.minimum_ras_mm), list(self.maximum_ras_mm)], expected)
 
 
-@dataclass(frozen=True)
-class Request:
-    """What is asked of the engine. Raises RequestError naming the first field that is not as it must be.
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """How a scan is to be segmented, whoever asks. Raises RequestError naming the first field that is not as it must be.
 
-    `scan` and `output` are paths; `model` a shipped model's name or a folder; `threshold` None means the model's own;
-    `modality` and `sequence` None mean that the file tells. `image_format` is "nrrd" or "nifti".
+    `model` is a shipped model's name or a folder; `threshold` None means the model's own; `modality` and `sequence` None
+    mean that the file tells; findings outside `region` are not looked for.
     """
 
-    scan: str
-    descriptions: tuple[str, ...]
-    output: str
     model: str = "compact"
     quality: Quality = Quality.STANDARD
     device: str = "auto"
@@ -92,12 +89,9 @@ class Request:
     threshold: float | None = None
     smallest_lesion_ml: float = 0.1
     seed: int = 0
-    image_format: str = "nrrd"
 
     def __post_init__(self) -> None:
-        for name in ("scan", "output", "model"):
-            _text(name, getattr(self, name), LONGEST_PATH)
-        object.__setattr__(self, "descriptions", _descriptions(self.descriptions))
+        _text("model", self.model, LONGEST_PATH)
         object.__setattr__(self, "quality", _quality(self.quality))
         _text("device", self.device, LONGEST_WORD)
         if self.modality not in (None, "CT", "MR"):
@@ -111,6 +105,29 @@ class Request:
         _number("smallest_lesion_ml", self.smallest_lesion_ml, 0.0, 1e6)
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**31:
             raise _wrong("seed", self.seed, "a whole number from 0 to 2147483647")
+
+    def chosen(self) -> dict[str, Any]:
+        """The choices by name, without what a subclass adds: to make another subclass of."""
+        return {field.name: getattr(self, field.name) for field in fields(Choices)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request(Choices):
+    """What is asked of the engine. Raises RequestError naming the first field that is not as it must be.
+
+    `scan` and `output` are paths. `image_format` is "nrrd" or "nifti".
+    """
+
+    scan: str
+    descriptions: tuple[str, ...]
+    output: str
+    image_format: str = "nrrd"
+
+    def __post_init__(self) -> None:
+        for name in ("scan", "output"):
+            _text(name, getattr(self, name), LONGEST_PATH)
+        object.__setattr__(self, "descriptions", checked_descriptions(self.descriptions))
+        super().__post_init__()
         if self.image_format not in ("nrrd", "nifti"):
             raise _wrong("image_format", self.image_format, "'nrrd' or 'nifti'")
 
@@ -219,7 +236,8 @@ def _quality(value: Any) -> Quality:
     return Quality(value)
 
 
-def _descriptions(value: Any) -> tuple[str, ...]:
+def checked_descriptions(value: Any) -> tuple[str, ...]:
+    """Descriptions as a tuple. Raises RequestError where there is none, there are too many, or one is not a usable text."""
     if not isinstance(value, (list, tuple)) or not value:
         raise _wrong("descriptions", value, "a list with at least one text such as 'liver metastasis'")
     if len(value) > MOST_DESCRIPTIONS:

@@ -35,8 +35,9 @@ def run_request(
 ) -> ResultManifest:
     """Carry out a request and write its result to `request.output`.
 
-    `picture` adds a picture of each finding. Raises DiffuGTSError, or Cancelled by way of `progress`; in either case
-    the output folder is as it was before.
+    `picture` adds a picture of each finding. Where `progress` raises Cancelled after a description was finished, the
+    manifest's status says so and the result holds what was finished. Raises DiffuGTSError, or Cancelled by way of
+    `progress` before anything was finished or while it is written; the output folder is then as it was before.
     """
     output = Path(request.output).resolve()
     _require_scan_outside(Path(request.scan), output)

@@ -13,20 +13,35 @@ from enum import Enum
 from pathlib import Path
 
 from diffugts.errors import Cancelled, RequestError
-from diffugts.protocol import Event
+from diffugts.protocol import Event, Stage
 
 
 @dataclass(eq=False)
 class Job:
-    """One request to carry out: the name that its events bear, and its request file."""
+    """One request to carry out: the name that its events bear, and its request file.
+
+    A job that is `cancelled` still writes what was finished; one that is `abandoned` leaves nothing.
+    """
 
     name: str
     request: Path
     cancelled: threading.Event = field(default_factory=threading.Event)
+    abandoned: threading.Event = field(default_factory=threading.Event)
 
-    def check(self) -> None:
-        """Raise Cancelled once the job is to stop."""
+    def cancel(self) -> None:
+        """Have the job stop; asked again, have it also keep nothing."""
         if self.cancelled.is_set():
+            self.abandoned.set()
+        self.cancelled.set()
+
+    def abandon(self) -> None:
+        """Have the job stop and keep nothing: nobody waits for it any more."""
+        self.abandoned.set()
+        self.cancelled.set()
+
+    def check(self, stage: Stage) -> None:
+        """Raise Cancelled once the job is to stop. What is being written is finished, unless the job is abandoned."""
+        if self.abandoned.is_set() or (self.cancelled.is_set() and stage is not Stage.WRITING):
             raise Cancelled("The job was cancelled.")
 
 
@@ -72,7 +87,7 @@ class JobQueue:
         """Cancel a job: a waiting one leaves the line, a running one is asked to stop. False where there is none."""
         with self._changed:
             if self._running and self._running.name == name:
-                self._running.cancelled.set()
+                self._running.cancel()
                 return True
             for job in self._waiting:
                 if job.name == name:
@@ -89,13 +104,13 @@ class JobQueue:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Take no more jobs, cancel those that wait, ask the running one to stop."""
+        """Take no more jobs, cancel those that wait, have the running one stop and keep nothing."""
         with self._changed:
             if self._closed:
                 return
             self._closed = True
             if self._running:
-                self._running.cancelled.set()
+                self._running.abandon()
             while self._waiting:
                 self._tell(Event("cancelled", {"job": self._waiting.popleft().name}))
             self._changed.notify_all()

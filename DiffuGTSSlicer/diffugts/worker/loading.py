@@ -57,7 +57,7 @@ class SegmentationPipeline(Protocol):
         seed: int = 0,
         progress: ProgressCallback | None = None,
     ) -> Segmentation:
-        """All of the method."""
+        """All of the method; what is finished where `progress` raises Cancelled after the first description."""
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ class ProgressTracker:
     Args:
         quality: decides which stages are expected.
         report: gets the reports.
-        check: called first, at every call; raises `Cancelled` to stop the job.
+        check: called first, at every call, with the stage; raises `Cancelled` to stop the job.
         times: expected seconds, learnt from when the job is `finished`.
         clock: seconds that only grow.
     """
@@ -99,7 +99,7 @@ class ProgressTracker:
         self,
         quality: Quality,
         report: Callable[[Progress], None],
-        check: Callable[[], None] = lambda: None,
+        check: Callable[[Stage], None] = lambda stage: None,
         times: StageTimes | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -114,7 +114,7 @@ class ProgressTracker:
 
     def __call__(self, stage: Stage, done: int, total: int) -> None:
         """Note that `done` of `total` steps of a stage are done. Raises what `check` raises."""
-        self._check()
+        self._check(stage)
         now = self._clock()
         entered = stage is not self._stage
         if entered:

@@ -25,8 +25,8 @@ from pathlib import Path
 
 from diffugts import __version__
 from diffugts.errors import Cancelled, DiffuGTSError, RequestError
-from diffugts.protocol import PROTOCOL_VERSION, Event, Request, ResultManifest, parse_command, sha256_of
-from diffugts.protocol.manifest import FILE_NAME
+from diffugts.protocol import PROTOCOL_VERSION, Event, Request, ResultManifest, Stage, parse_command, sha256_of
+from diffugts.protocol.manifest import DONE, FILE_NAME
 from diffugts.worker.channel import Channel
 from diffugts.worker.job import run_request
 from diffugts.worker.jobs import Job, JobQueue, Turn
@@ -99,10 +99,10 @@ class Worker:
         began = time.monotonic()
         _say(f"Job {job.name}: begun.")
         try:
-            job.check()
+            job.check(Stage.READING)
             manifest = self._carry_out(job)
             path = manifest.folder / FILE_NAME
-            closing = Event("done", {"job": job.name, "result": str(path), "sha256": sha256_of(path)})
+            closing = Event(manifest.status, {"job": job.name, "result": str(path), "sha256": sha256_of(path)})
         except (Cancelled, KeyboardInterrupt) as stop:
             closing = Event("cancelled", {"job": job.name})
             if isinstance(stop, KeyboardInterrupt):
@@ -129,7 +129,8 @@ class Worker:
 
         tracker = ProgressTracker(request.quality, report, job.check, self._times)
         manifest = run_request(request, self._shelf, tracker)
-        tracker.finished()
+        if manifest.status == DONE:
+            tracker.finished()
         return manifest
 
     # -- thread "commands" -------------------------------------------------------------------------------------------
