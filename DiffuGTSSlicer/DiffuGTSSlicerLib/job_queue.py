@@ -343,7 +343,7 @@ class JobQueue:
             job.order.descriptions,
             job.order.geometry,
         )
-        job.move_to(JobState.IMPORTING)
+        job.move_to(JobState.IMPORTING, job.reason)
 
     def _grant_time_to_write(self, job: Job) -> None:
         """Large volumes take longer to write than a worker has to let go of a job; once, so that it ends all the same."""

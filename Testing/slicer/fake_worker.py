@@ -23,7 +23,7 @@ from diffugts.protocol import PROTOCOL_VERSION, Event, Request, parse_command, s
 
 MODE = sys.argv[1] if len(sys.argv) > 1 else "well"
 STATE = Path(sys.argv[2]) if len(sys.argv) > 2 else None
-CANCELLED = threading.Event()
+CANCELLED, CANCELLED_TWICE = threading.Event(), threading.Event()
 
 
 def tell(name: str, **fields: object) -> None:
@@ -69,6 +69,34 @@ def misbehave(job: str) -> None:
         raise MemoryError
 
 
+def keep_what_is_finished(job: str, request: Request) -> None:
+    """All descriptions but the last are finished when the job is cancelled."""
+    from made_results import write_result
+    from nrrd_files import read_nrrd
+
+    progress(job, "writing", 0, 4, 0.9)
+    if MODE == "keeps for ever":
+        time.sleep(600)
+    if MODE == "keeps slowly":
+        time.sleep(1.0)
+    if CANCELLED_TWICE.is_set():
+        tell("cancelled", job=job)
+        return
+    voxels, matrix = read_nrrd(Path(request.scan))
+    folder = Path(request.output)
+    descriptions = request.descriptions if MODE != "keeps others" else ("something else", *request.descriptions[1:])
+    write_result(folder, voxels.shape, matrix, descriptions, finished=len(descriptions) - 1)
+    result = folder / "result.json"
+    if MODE == "keeps badly":
+        (folder / "01-score.nrrd").write_bytes(b"cut off")
+    tell(
+        "done" if MODE == "keeps and calls it done" else "cancelled",
+        job=job,
+        result=str(result),
+        sha256=sha256_of(result),
+    )
+
+
 def carry_out(job: str, path: str) -> None:
     request = Request.load(Path(path))
     import numpy as np  # here, so that the greeting comes at once, as the real worker's does
@@ -81,10 +109,14 @@ def carry_out(job: str, path: str) -> None:
             child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
             tell("log", message=f"child {child.pid}")
         time.sleep(600)
-    for step in range(100 if MODE == "slow" else 2):
+    waits = MODE == "slow" or MODE.startswith("keeps")
+    for step in range(100 if waits else 2):
         progress(job, "encoding", step, 100, step / 100)
-        if CANCELLED.wait(0.05 if MODE == "slow" else 0.0):
-            tell("cancelled", job=job)
+        if CANCELLED.wait(0.05 if waits else 0.0):
+            if MODE.startswith("keeps"):
+                keep_what_is_finished(job, request)
+            else:
+                tell("cancelled", job=job)
             return
     try:
         misbehave(job)
@@ -129,8 +161,11 @@ def main() -> None:
         command = parse_command(line)
         if command.name == "run":
             CANCELLED.clear()
+            CANCELLED_TWICE.clear()
             threading.Thread(target=carry_out, args=(command.job, command.request), daemon=True).start()
         elif command.name == "cancel":
+            if CANCELLED.is_set():
+                CANCELLED_TWICE.set()
             CANCELLED.set()
         elif command.name == "release":
             tell("released", message="Nothing was kept.")

@@ -8,6 +8,7 @@ import numpy as np
 from nrrd_files import write_nrrd
 
 from diffugts.protocol import FileRecord, FindingRecord, Grid, LesionRecord, Provenance, ResultManifest, sha256_of
+from diffugts.protocol.manifest import CANCELLED, DONE
 from diffugts.protocol.request import Region
 
 THRESHOLD = 0.5
@@ -36,9 +37,15 @@ def write_result(
     region: Region | None = None,
     pseudo_healthy: bool = True,
     stated_lps: np.ndarray | None = None,
+    finished: int | None = None,
 ) -> ResultManifest:
-    """Write a whole result of known content; `stated_lps` is the matrix that the manifest claims, where it differs."""
+    """Write a whole result of known content; `stated_lps` is the matrix that the manifest claims, where it differs.
+
+    With `finished` it is what a cancelled job leaves: that many of the descriptions, and nothing painted.
+    """
     folder.mkdir(parents=True)
+    asked, descriptions = descriptions, descriptions[:finished]
+    pseudo_healthy = pseudo_healthy and finished is None
     files: list[FileRecord] = []
     findings: list[FindingRecord] = []
     layers = []
@@ -103,7 +110,7 @@ def write_result(
     spacing = np.linalg.norm(stated[:3, :3], axis=0)
     provenance = Provenance(
         program_version="0.1.0",
-        descriptions=descriptions,
+        descriptions=asked,
         model="compact",
         weights_sha256="ab" * 32,
         quality="standard",
@@ -129,6 +136,8 @@ def write_result(
             tuple(float(x) for x in (stated[:3, :3] / spacing).ravel()),
         ),
         notes=("Made by the fake worker.",),
+        status=DONE if finished is None else CANCELLED,
+        unfinished=asked[len(descriptions) :],
         folder=folder,
     )
     manifest.write(folder)
