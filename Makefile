@@ -10,7 +10,7 @@ READY := $(VENV)/.diffugts-ready
 export SCAN PROMPT MODALITY
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint bench icon public-address clean
+.PHONY: help venv demo test lint bench icon sample-data public-address clean
 
 help:
 	@echo 'make demo      segment the generated demo scan, or your own: make demo SCAN=scan.nrrd PROMPT="liver tumour"'
@@ -18,7 +18,8 @@ help:
 	@echo 'make lint      style (ruff) and types (mypy)'
 	@echo 'make bench     stage times and memory on this machine, as JSON'
 	@echo 'make venv      only the environment in $(VENV), by PYTHON=$(PYTHON)'
-	@echo 'make icon      draw the extension icon again'
+	@echo 'make icon      draw the icons of extension and module again'
+	@echo 'make sample-data      make the scan of the tutorial again'
 	@echo 'make public-address   after changing DIFFUGTS_PUBLIC_ADDRESS in CMakeLists.txt'
 	@echo 'make clean     remove what the targets made, and $(VENV)'
 
@@ -59,6 +60,9 @@ public-address:
 
 icon: $(READY)
 	$(BIN)/python Resources/draw_icon.py
+
+sample-data: $(READY)
+	$(BIN)/python Resources/make_sample_data.py
 
 clean:
 	rm -rf $(VENV) build dist demo-output DiffuGTSSlicer/*.egg-info *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

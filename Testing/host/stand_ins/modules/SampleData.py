@@ -1,40 +1,45 @@
-"""Stand-in for the module Sample Data: keeps what modules register; downloads nothing."""
+"""Stand-in for the module Sample Data: keeps what modules register, and loads samples that lie on this machine.
 
+Its names and parameters are those of Slicer's module. Nothing is downloaded: an address that is no file is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
-from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleLogic
-
-
-@dataclass
-class SampleDataSource:
-    """One registered sample; see Slicer's class of this name for the meaning of the fields."""
-
-    sampleName: str | None = None
-    sampleDescription: str | None = None
-    uris: Any = None
-    fileNames: Any = None
-    nodeNames: Any = None
-    checksums: Any = None
-    loadFiles: Any = None
-    customDownloader: Any = None
-    thumbnailFileName: str | None = None
-    loadFileType: Any = None
-    loadFileProperties: Any = None
+import slicer
+from slicer.ScriptedLoadableModule import ScriptedLoadableModule
 
 
 class SampleData(ScriptedLoadableModule):
     """The module."""
 
-    registeredSources: dict[str, list[SampleDataSource]] = {}
-
     def __init__(self, parent):
         super().__init__(parent)
         parent.title = "Sample Data"
+        slicer.modules.sampleDataSources = {}
 
 
-class SampleDataLogic(ScriptedLoadableModuleLogic):
-    """Registers samples; downloading is refused, for tests use no network."""
+@dataclass
+class SampleDataSource:
+    """One registered sample; every field but the first three is a list with one entry for each file."""
+
+    sampleName: str
+    thumbnailFileName: str | None
+    customDownloader: object
+    uris: list[str]
+    fileNames: list[str]
+    nodeNames: list[str]
+    checksums: list[str | None]
+
+
+class SampleDataLogic:
+    """Registers samples and loads them."""
 
     @staticmethod
     def registerCustomSampleDataSource(
@@ -45,30 +50,57 @@ class SampleDataLogic(ScriptedLoadableModuleLogic):
         nodeNames=None,
         customDownloader=None,
         thumbnailFileName=None,
-        loadFileType=None,
+        loadFileTypes=None,
         loadFiles=None,
         loadFileProperties=None,
         checksums=None,
-        loadFileTypes=None,
-        sampleDescription=None,
+        loadFileType=None,
     ):
-        lists = [each if isinstance(each, list) else [each] for each in (uris, fileNames, nodeNames)]
-        if len({len(each) for each in lists}) != 1:
-            raise ValueError("uris, fileNames and nodeNames must be of the same length")
+        if not isinstance(uris, (list, tuple)):
+            uris, fileNames, nodeNames, checksums = [uris], [fileNames], [nodeNames], [checksums]
+        checksums = [None] * len(uris) if checksums is None else checksums
+        if not len(uris) == len(fileNames) == len(nodeNames) == len(checksums):
+            raise ValueError("All fields of sample data source must have the same length")
         source = SampleDataSource(
             sampleName,
-            sampleDescription,
-            uris,
-            fileNames,
-            nodeNames,
-            checksums,
-            loadFiles,
-            customDownloader,
             thumbnailFileName,
-            loadFileType or loadFileTypes,
-            loadFileProperties,
+            customDownloader,
+            list(uris),
+            list(fileNames),
+            list(nodeNames),
+            list(checksums),
         )
-        SampleData.registeredSources.setdefault(category, []).append(source)
+        registered = slicer.modules.sampleDataSources.setdefault(category, [])
+        if source not in registered:
+            registered.append(source)
+
+    def sourceForSampleName(self, sampleName):
+        sources = (source for each in slicer.modules.sampleDataSources.values() for source in each)
+        return next((source for source in sources if source.sampleName == sampleName), None)
+
+    def downloadFile(self, uri, destFolderPath, name, checksum=None):
+        if urlsplit(uri).scheme != "file":
+            raise RuntimeError(f"this host downloads nothing, so not {uri}")
+        path = Path(destFolderPath, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(url2pathname(urlsplit(uri).path), path)
+        if checksum and checksum != f"SHA256:{hashlib.sha256(path.read_bytes()).hexdigest()}":
+            raise ValueError(f"the checksum of {name} is not {checksum}")
+        return str(path)
+
+    def downloadSamples(self, sampleName):
+        source = self.sourceForSampleName(sampleName)
+        nodes = []
+        for uri, file_name, node_name, checksum in zip(
+            source.uris, source.fileNames, source.nodeNames, source.checksums
+        ):
+            path = self.downloadFile(uri, slicer.app.temporaryPath + "/cache", file_name, checksum)
+            nodes.append(slicer.util.loadVolume(path, {"name": node_name}))
+        return nodes
 
     def downloadSample(self, sampleName):
-        raise RuntimeError(f"this host downloads nothing, so not the sample '{sampleName}'")
+        return self.downloadSamples(sampleName)[0]
+
+
+def downloadSample(sampleName):
+    return SampleDataLogic().downloadSample(sampleName)
