@@ -28,7 +28,8 @@ from DiffuGTSSlicerLib.background_program import BackgroundProgram
 from DiffuGTSSlicerLib.device_options import DeviceOption, best_device_in_words, device_options
 from DiffuGTSSlicerLib.model_folders import ModelOption, models_in
 from DiffuGTSSlicerLib.package_folder import InstallPlan, PackageFolder
-from DiffuGTSSlicerLib.package_install import SWAP
+from DiffuGTSSlicerLib.package_install import CHECK as CHECK_STEP
+from DiffuGTSSlicerLib.package_install import OTHERS, PREPARE, SWAP, TORCH, UNPACK
 from DiffuGTSSlicerLib.process_tree import exit_in_words
 from DiffuGTSSlicerLib.setup_faults import Fault, SetupFault
 from DiffuGTSSlicerLib.setup_sentences import sentence_of, size_in_words, step_in_words
@@ -45,6 +46,9 @@ VARIABLE = "DIFFUGTS_WORKER_PYTHON"
 LIBRARY_FOLDER = Path(__file__).resolve().parents[1]
 PACKAGE_LISTS = LIBRARY_FOLDER / "Resources" / "WorkerPackages"
 LOG_LINES = 2000
+STEPS = {PREPARE: 0.0, TORCH: 0.0, OTHERS: 0.3, UNPACK: 0.7, CHECK_STEP: 0.9, SWAP: 0.98}
+"""Where in the course of an installation each step begins."""
+
 INSTALL, RESUME, REMOVE, DISCARD, CHECK = "install", "resume", "remove", "discard", "check"
 
 
@@ -155,6 +159,17 @@ class Environment:
         ready, line = self._state()
         return ready, self.activity.in_words if self.activity else line
 
+    @property
+    def progress(self) -> float | None:
+        """How much of what is being done is done, 0 to 1; None where it cannot be told."""
+        if self.activity is None or self.activity.step not in STEPS:
+            return None
+        if self.activity.step not in (TORCH, OTHERS):
+            return STEPS[self.activity.step]
+        build = chosen_build(self.settings.torch_build, self.settings.torch_index)
+        arrived = min(self.activity.bytes / build.download_bytes, 1.0)
+        return max(STEPS[self.activity.step], arrived * STEPS[UNPACK])
+
     def devices(self) -> tuple[DeviceOption, ...]:
         """What can be chosen to compute on, "auto" first."""
         return device_options(self.report)
@@ -195,7 +210,7 @@ class Environment:
     def _why_not_set_up(self) -> str:
         if self.folder.interrupted is not None:
             return _("The installation was interrupted. Press Resume in Setup to go on where it was.")
-        return _("The packages it needs are not installed yet. Press Install in Setup; it is needed once.")
+        return _("The packages that DiffuGTS needs are not installed yet. Press Install in Setup; this is needed once.")
 
     def _python(self) -> Path:
         python = self._own_python or slicer_python()

@@ -108,4 +108,4 @@ def size_in_words(size_bytes: int) -> str:
     """ "1.9 GB", "25 MB"."""
     if size_bytes >= 1e9:
         return _("{size} GB").format(size=f"{size_bytes / 1e9:.1f}")
-    return _("{size} MB").format(size=f"{size_bytes / 1e6:.0f}")
+    return _("{size} MB").format(size=f"{max(size_bytes / 1e6, min(size_bytes, 1)):.0f}")

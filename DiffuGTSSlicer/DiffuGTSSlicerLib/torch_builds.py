@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from slicer.i18n import tr as _
 
-OTHERS_DOWNLOAD, OTHERS_ON_DISK = 300e6, 1.1e9
-"""All packages but torch, in bytes: measured on Linux with Python 3.11."""
+OTHERS_DOWNLOAD, OTHERS_ON_DISK = 0.27e9, 1.1e9
+"""All packages but torch, in bytes: measured on Linux with Python 3.11 (2026-11)."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,22 @@ def chosen_build(name: str, address: str, platform: str = sys.platform) -> Torch
     if build.needs_address and address.rstrip("/").endswith("cpu"):
         return replace(build, download_bytes=0.2e9 + OTHERS_DOWNLOAD, disk_bytes=0.8e9 + OTHERS_ON_DISK)
     return build
+
+
+def nvidia_driver_found() -> bool:
+    """Whether this computer seems to have an NVIDIA GPU with its driver; quick, and no proof."""
+    return shutil.which("nvidia-smi") is not None or Path("/proc/driver/nvidia/version").exists()
+
+
+def advice(build: TorchBuild, driver: bool, platform: str = sys.platform) -> str:
+    """A sentence on whether the build fits this computer; empty where there is nothing to say."""
+    if build.needs_address or platform == "darwin":
+        return ""
+    if platform.startswith("linux") and not driver:
+        return _("No NVIDIA driver is found here: a CPU build, from another index, is enough and far smaller.")
+    if not platform.startswith("linux") and driver:
+        return _("An NVIDIA driver is found here: with a CUDA build, from another index, the GPU can be used.")
+    return ""
 
 
 def _build(title: str, explanation: str, torch_download: float, torch_on_disk: float) -> TorchBuild:

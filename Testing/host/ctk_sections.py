@@ -105,6 +105,8 @@ class ctkCollapsibleGroupBox(QtWidgets.QGroupBox):
         for each in self.children():
             if isinstance(each, QtWidgets.QWidget):
                 each.setVisible(shown)
+        self.setFlat(not shown)
+        self.setMaximumHeight(16777215 if shown else self.fontMetrics().height() + 8)
 
     collapsed = Property(
         bool, lambda self: not self.isChecked(), lambda self, collapsed: self.setChecked(not collapsed)
