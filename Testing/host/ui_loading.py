@@ -16,7 +16,12 @@ from host.signals_by_name import connect_by_name
 from host.stand_in_classes import STAND_INS, explain_missing_class
 
 # Properties that Designer writes on every widget of these kinds but that are read by the loader, not by the widget.
-_READ_BY_LOADER = {"QTabWidget": {"currentIndex"}, "QFormLayout": set(), "Line": {"orientation", "lineWidth"}}
+_READ_BY_LOADER = {
+    "QTabWidget": {"currentIndex"},
+    "QFormLayout": set(),
+    "Line": {"orientation", "lineWidth"},
+    "QLabel": {"buddy"},
+}
 
 
 class UiFileError(RuntimeError):

@@ -1,0 +1,305 @@
+"""DiffuGTS: tumours found by a description in words, segmented in the background, compared with a pseudo-healthy scan."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import slicer
+from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.parameterNodeWrapper import parameterNodeWrapper
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+from diffugts.errors import RequestError
+from DiffuGTSSlicerLib import sample_data
+from DiffuGTSSlicerLib.choices import ModalityChoice, QualityChoice
+from DiffuGTSSlicerLib.compare_section import CompareSection
+from DiffuGTSSlicerLib.compare_view import CompareView
+from DiffuGTSSlicerLib.describe_section import DescribeSection
+from DiffuGTSSlicerLib.environment import Environment
+from DiffuGTSSlicerLib.findings_section import FindingsSection
+from DiffuGTSSlicerLib.job import Job, JobState
+from DiffuGTSSlicerLib.job_runner import JobRunner
+from DiffuGTSSlicerLib.log_section import LogSection
+from DiffuGTSSlicerLib.run_section import RunSection
+from DiffuGTSSlicerLib.segmentation_inputs import SegmentationInputs
+from DiffuGTSSlicerLib.setup_section import SetupSection
+
+
+class DiffuGTSSlicer(ScriptedLoadableModule):
+    """What Slicer shows of the module before it is opened."""
+
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        parent.title = _("DiffuGTS")
+        parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
+        parent.dependencies = []
+        parent.contributors = ["The DiffuGTS contributors"]
+        parent.helpText = _(
+            "Describe a tumour in words, one description per line, and find it in a CT or MR volume. Each description "
+            "becomes a segment with a score map; a pseudo-healthy version of the scan shows what it would look like "
+            "without the findings. Everything is computed on this computer. For research use. Not a medical device."
+        )
+        parent.acknowledgementText = _(
+            "An implementation of: Jiang et al., text-prompted tumour segmentation with pseudo-healthy inpainting by "
+            "diffusion (DiffuGTS), CVPR 2025, arXiv:2505.02753. The foundation networks are those of MONAI (MAISI)."
+        )
+        slicer.app.connect("startupCompleted()", sample_data.register)
+
+
+@parameterNodeWrapper
+class DiffuGTSSlicerParameterNode:
+    """What is chosen in the panel, saved with the scene.
+
+    `descriptions` is one text with a description per line; `model` is a model's name, empty for the first one;
+    `device` is "auto", "cpu" or a device such as "cuda:0".
+    """
+
+    volume: vtkMRMLScalarVolumeNode
+    roi: vtkMRMLMarkupsROINode
+    descriptions: str = ""
+    quality: QualityChoice = QualityChoice.STANDARD
+    modality: ModalityChoice = ModalityChoice.AUTOMATIC
+    model: str = ""
+    device: str = "auto"
+
+
+class DiffuGTSSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """The panel: one column of sections, each with a class of its own."""
+
+    def __init__(self, parent=None):
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.logic = None
+        self._sections = []
+        self._parameterNode = None
+        self._wasReady = None
+
+    def setup(self):
+        ScriptedLoadableModuleWidget.setup(self)
+        uiWidget = slicer.util.loadUI(self.resourcePath("UI/DiffuGTSSlicer.ui"))
+        self.layout.addWidget(uiWidget)
+        self.ui = slicer.util.childWidgetVariables(uiWidget)
+        uiWidget.setMRMLScene(slicer.mrmlScene)
+        self.logic = DiffuGTSSlicerLogic()
+        self.makeSections()
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEnd)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEnd)
+        self.logic.environment.listeners.append(self.showReadiness)
+        self.showReadiness()
+        self.initializeParameterNode()
+
+    def makeSections(self):
+        ui, logic = self.ui, self.logic
+        self.setupSection = SetupSection(
+            ui.setupCollapsibleButton, self.resourcePath("UI/SetupSection.ui"), logic.environment
+        )
+        self.runSection = None
+        self.describeSection = DescribeSection(ui, logic.environment, logic.jobs, self.onInputsChanged)
+        self.runSection = RunSection(ui, logic.jobs, self.describeSection, logic.jobs.add, self.onResult)
+        self.compareSection = CompareSection(
+            ui.compareCollapsibleButton, self.resourcePath("UI/CompareSection.ui"),
+            CompareView(slicer.mrmlScene, slicer.app.layoutManager()),
+        )  # fmt: skip
+        self.findingsSection = FindingsSection(
+            ui.findingsCollapsibleButton, self.resourcePath("UI/FindingsSection.ui"), slicer.mrmlScene,
+            self.compareSection.show,
+        )  # fmt: skip
+        self.logSection = LogSection(ui, logic.jobs)
+
+    def cleanup(self):
+        """The module is reloaded or Slicer quits: nothing of it stays, no process either."""
+        self.removeObservers()
+        self.logic.environment.listeners.remove(self.showReadiness)
+        for section in (
+            self.runSection,
+            self.describeSection,
+            self.findingsSection,
+            self.compareSection,
+            self.logSection,
+        ):
+            section.cleanup()
+        self.logic.close()
+
+    def enter(self):
+        self.initializeParameterNode()
+        for section in (self.runSection, self.findingsSection, self.compareSection):
+            section.enter()
+
+    def exit(self):
+        """Another module is shown; what runs goes on."""
+        for section in (self.runSection, self.findingsSection, self.compareSection):
+            section.exit()
+
+    def onSceneStartClose(self, caller, event):
+        self.describeSection.set_parameters(None)
+
+    def onSceneEnd(self, caller, event):
+        """The scene was closed, or one was loaded."""
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+        self.findingsSection.refresh()
+
+    def initializeParameterNode(self):
+        """Show the scene's parameter node; the volume is the one that is shown, where none was chosen yet."""
+        self.describeSection.set_parameters(self.logic.getParameterNode())
+
+    def onInputsChanged(self):
+        if self.runSection is not None:
+            self.runSection.refresh()
+
+    def onResult(self, job):
+        """A result has come into the scene."""
+        self.ui.findingsCollapsibleButton.collapsed = False
+        self.findingsSection.show_result(job.name)
+
+    def showReadiness(self):
+        """The section's title tells the state; it is folded away once all is well, and open while it is not."""
+        ready, state = self.logic.environment.readiness()
+        short = ready or self.logic.environment.activity is not None
+        self.ui.setupCollapsibleButton.text = _("Setup: {state}").format(state=state if short else _("needs attention"))
+        self.ui.setupCollapsibleButton.toolTip = state
+        if ready != self._wasReady:
+            self.ui.setupCollapsibleButton.collapsed = ready
+            self._wasReady = ready
+
+
+class DiffuGTSSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
+    """Segmentation in the background, with or without the panel.
+
+    >>> logic = DiffuGTSSlicerLogic()
+    >>> job = logic.segment(volumeNode, ["hypodense liver metastasis"], wait=True)
+    >>> job.state, job.reason
+    >>> for finding in job.result.record.findings:
+    ...     print(finding.description, finding.verdict, finding.highest_score, finding.volume_ml)
+    >>> logic.close()
+    """
+
+    def __init__(self, environment=None):
+        ScriptedLoadableModuleLogic.__init__(self)
+        VTKObservationMixin.__init__(self)
+        self.environment = environment or Environment()
+        self.jobs = JobRunner(slicer.mrmlScene, self.environment.worker_command, Path(slicer.app.temporaryPath))
+        self.environment.listeners.append(self.jobs.setup_changed)
+        self.environment.before_change.append(self.jobs.end_worker)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
+        slicer.app.connect("aboutToQuit()", self.close)
+
+    def getParameterNode(self):
+        return DiffuGTSSlicerParameterNode(super().getParameterNode())
+
+    def segment(
+        self,
+        volumeNode: vtkMRMLScalarVolumeNode,
+        descriptions: Sequence[str] | str,
+        roi: vtkMRMLMarkupsROINode | None = None,
+        quality: str = "standard",
+        model: str = "compact",
+        device: str = "auto",
+        modality: str | None = None,
+        threshold: float | None = None,
+        smallestLesionMl: float = 0.1,
+        seed: int = 0,
+        wait: bool = False,
+        listener: Callable[[Job], None] | None = None,
+    ) -> Job:
+        """Look for descriptions in a volume.
+
+        Returns a job at once; it goes on in the background while the event loop runs. With `wait`, returns when it is
+        over; the event loop runs meanwhile. What became of it is in `job.state` (DONE, FAILED, CANCELLED), `job.reason`
+        and `job.result`; `listener` is called with the job at every change.
+
+        Args:
+            descriptions: texts, or one text with a description per line.
+            roi: findings outside its box are not looked for.
+            quality: "fast", "standard" or "thorough".
+            model: a shipped model's name, or a model's folder.
+            device: "auto", "cpu", "cuda:0"...
+            modality: "CT" or "MR"; None where the volume itself says it.
+            threshold: 0..1 on the score; None for the model's own.
+            smallestLesionMl: smaller connected regions are left out.
+
+        Raises:
+            diffugts.errors.DiffuGTSError: something is missing or cannot be segmented; its text is a sentence.
+        """
+        lines = descriptions.splitlines() if isinstance(descriptions, str) else list(descriptions)
+        more = {"threshold": threshold, "smallest_lesion_ml": smallestLesionMl, "seed": seed}
+        order = SegmentationInputs(volumeNode, lines, roi, quality, model, device, modality, more).order()
+        job = self.jobs.add(order, listener)
+        if wait:
+            self.jobs.wait(job)
+        return job
+
+    def close(self):
+        """End the jobs and the worker, at the end of a script, of the module or of Slicer. Nothing can run afterwards."""
+        slicer.app.disconnect("aboutToQuit()", self.close)
+        self.removeObservers()
+        self.jobs.close()
+        self.environment.close()
+
+    def onSceneStartClose(self, caller, event):
+        self.jobs.scene_closed()
+
+
+class DiffuGTSSlicerTest(ScriptedLoadableModuleTest):
+    """Runs inside Slicer. A segmentation is tried where Setup has made the worker ready, and said to be skipped else."""
+
+    def setUp(self):
+        slicer.mrmlScene.Clear()
+        self.logic = DiffuGTSSlicerLogic()
+
+    def tearDown(self):
+        self.logic.close()
+
+    def runTest(self):
+        for test in (self.test_parameters, self.test_missing, self.test_segmentation):
+            self.setUp()
+            try:
+                test()
+            finally:
+                self.tearDown()
+
+    @staticmethod
+    def madeVolume():
+        """A generated body of soft tissue in air, 96 mm wide, with a darker ball in it, in HU."""
+        place = np.indices((48, 48, 48)) - 24
+        voxels = np.full(place.shape[1:], -1000, np.int16)
+        voxels[(place[1:] ** 2).sum(axis=0) < 20**2] = 50
+        voxels[(place**2).sum(axis=0) < 6**2] = 0
+        return slicer.util.addVolumeFromArray(voxels, ijkToRAS=np.diag([2.0, 2.0, 2.0, 1.0]), name="generated CT")
+
+    def test_parameters(self):
+        self.delayDisplay("Choices are kept in the scene")
+        parameters = self.logic.getParameterNode()
+        parameters.descriptions = "liver metastasis\nrenal cell carcinoma"
+        parameters.quality = QualityChoice.FAST
+        again = self.logic.getParameterNode()
+        self.assertEqual(again.descriptions.splitlines(), ["liver metastasis", "renal cell carcinoma"])
+        self.assertEqual(again.quality, QualityChoice.FAST)
+
+    def test_missing(self):
+        self.delayDisplay("What is missing is said in sentences")
+        self.assertEqual(len(SegmentationInputs(None, []).missing()), 2)
+        volume = self.madeVolume()
+        self.assertEqual(SegmentationInputs(volume, ["liver metastasis"]).missing(), ())
+        with self.assertRaises(RequestError):
+            self.logic.segment(volume, "  \n ")
+
+    def test_segmentation(self):
+        ready, state = self.logic.environment.readiness()
+        if not ready:
+            self.delayDisplay(f"Skipped the segmentation: {state}")
+            return
+        self.delayDisplay("A segmentation by the real worker")
+        job = self.logic.segment(self.madeVolume(), ["soft tissue sarcoma"], quality="fast", wait=True)
+        self.assertEqual(job.state, JobState.DONE, job.reason)
+        segmentation = slicer.mrmlScene.GetNodeByID(job.result.segmentation_id)
+        self.assertEqual(segmentation.GetSegmentation().GetNumberOfSegments(), 1)

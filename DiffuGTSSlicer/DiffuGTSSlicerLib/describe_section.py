@@ -1,0 +1,314 @@
+"""The section Describe: which volume, what to look for, how; and what is worth knowing before it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import qt
+import slicer
+import vtk
+from slicer.i18n import tr as _
+
+from diffugts.errors import DiffuGTSError
+from DiffuGTSSlicerLib.choices import ModalityChoice
+from DiffuGTSSlicerLib.description_colours import DescriptionColours
+from DiffuGTSSlicerLib.description_examples import examples_by_region
+from DiffuGTSSlicerLib.description_history import forget_descriptions, remember_descriptions, used_descriptions
+from DiffuGTSSlicerLib.expected_cost import ExpectedCost
+from DiffuGTSSlicerLib.job import Order
+from DiffuGTSSlicerLib.preflight import ModelLimits, warnings_about
+from DiffuGTSSlicerLib.provenance import ROLE
+from DiffuGTSSlicerLib.segmentation_inputs import SegmentationInputs
+
+AUTOMATIC_DEVICE = "auto"
+SHARE_OF_VOLUME_FOR_NEW_REGION = 0.5
+"""Of each edge: a region that the user adds begins in the middle of the volume, where it can be grasped and moved."""
+
+
+class DeviceOption(Protocol):
+    """A device that can be chosen; `proven` where a check has computed on it."""
+
+    value: str
+    label: str
+    proven: bool
+
+
+class ModelOption(Protocol):
+    """A model that can be chosen."""
+
+    name: str
+    title: str
+    folder: Path
+
+
+class Environment(Protocol):
+    """What this section needs to know of the worker's environment."""
+
+    listeners: list[Callable[[], None]]
+
+    def readiness(self) -> tuple[bool, str]: ...
+    def devices(self) -> tuple[DeviceOption, ...]: ...
+    def models(self) -> tuple[ModelOption, ...]: ...
+
+
+class Costs(Protocol):
+    """What this section needs to know of the jobs."""
+
+    def expected(self, order: Order) -> ExpectedCost: ...
+    def keeps_scan_of(self, order: Order) -> bool: ...
+
+
+class DescribeSection:
+    """The inputs of a job, kept in the parameter node.
+
+    Args:
+        ui: the widgets of DiffuGTSSlicer.ui.
+        environment: devices and models to choose from, and whether a worker can be started.
+        costs: what a job will take.
+        changed: called when anything was chosen, typed or became available.
+    """
+
+    def __init__(self, ui: Any, environment: Environment, costs: Costs, changed: Callable[[], None]) -> None:
+        self._ui, self._environment, self._costs, self._changed = ui, environment, costs, changed
+        self._parameters: Any = None
+        self._gui_tag: int | None = None
+        self._observer_tag: int | None = None
+        self._showing = False
+        self._warnings: tuple[Any, tuple[str, ...]] = (None, ())
+        self._ready, self._state = False, ""
+        self._models: dict[str, ModelOption] = {}
+        self._devices: dict[str, DeviceOption] = {}
+        self._colours = DescriptionColours(ui.descriptionsEdit, ui.coloursLabel)
+        self._history_menu, self._examples_menu = qt.QMenu(ui.historyButton), qt.QMenu(ui.examplesButton)
+        self._submenus = [self._region_menu(region, texts) for region, texts in examples_by_region()]
+        ui.examplesButton.setMenu(self._examples_menu)
+        ui.historyButton.setMenu(self._history_menu)
+        self._history_menu.connect("aboutToShow()", self._fill_history)
+        ui.descriptionsEdit.connect("textChanged()", self._descriptions_typed)
+        ui.modelSelector.connect("currentIndexChanged(int)", self._model_chosen)
+        ui.deviceSelector.connect("currentIndexChanged(int)", self._device_chosen)
+        ui.roiSelector.connect("nodeAddedByUser(vtkMRMLNode*)", self._place_region)
+        environment.listeners.append(self.look_at_environment)
+        self.look_at_environment()
+
+    def cleanup(self) -> None:
+        """Let go of the parameter node and the environment."""
+        self._environment.listeners.remove(self.look_at_environment)
+        self.set_parameters(None)
+
+    def look_at_environment(self) -> None:
+        """Ask anew what can be chosen and whether a worker can be started: both look at the disk, so not at every key."""
+        self._ready, self._state = self._environment.readiness()
+        self._models = _by_key(self._environment.models())
+        self._devices = {option.value: option for option in self._environment.devices()}
+        self.refresh()
+
+    def set_parameters(self, parameters: Any) -> None:
+        """Show another parameter node, or none while the scene is closed."""
+        if self._parameters is not None:
+            self._parameters.disconnectGui(self._gui_tag)
+            self._parameters.RemoveObserver(self._observer_tag)
+        self._parameters = parameters
+        if parameters is not None:
+            widgets = (
+                self._ui.volumeSelector, self._ui.roiSelector, self._ui.qualitySelector, self._ui.modalitySelector
+            )  # fmt: skip
+            by_name = {widget.property("SlicerParameterName"): widget for widget in widgets}
+            self._gui_tag = parameters.connectParametersToGui(by_name)
+            self._observer_tag = parameters.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: self.refresh())
+            if parameters.volume is None:
+                parameters.volume = shown_volume(slicer.mrmlScene)
+        self.refresh()
+
+    def inputs(self) -> SegmentationInputs:
+        """What is chosen now."""
+        if self._parameters is None:
+            return SegmentationInputs(None, ())
+        chosen = self._parameters
+        return SegmentationInputs(
+            chosen.volume,
+            chosen.descriptions.splitlines(),
+            chosen.roi,
+            chosen.quality.value,
+            self._model_of(chosen.model),
+            chosen.device if chosen.device in self._devices else AUTOMATIC_DEVICE,
+            chosen.modality.value,
+        )
+
+    def missing(self) -> tuple[str, ...]:
+        """A sentence for everything that is missing before a job can start; empty when it can."""
+        return (*(() if self._ready else (self._state,)), *self.inputs().missing())
+
+    def remember(self, descriptions: Iterable[str]) -> None:
+        """Put descriptions that are being used into the history."""
+        remember_descriptions(descriptions)
+
+    def refresh(self) -> None:
+        """Show what the parameter node, the environment and the scene say now."""
+        self._showing = True
+        try:
+            self._show_choices()
+            if self._parameters is not None:
+                text = self._parameters.descriptions
+                if self._ui.descriptionsEdit.toPlainText() != text:  # written only then: the cursor would jump
+                    self._ui.descriptionsEdit.setPlainText(text)
+        finally:
+            self._showing = False
+        self._colours.draw()
+        self.show_preflight()
+        self._changed()
+
+    def show_preflight(self) -> None:
+        """Say what does not fit and what the job will take."""
+        lines = [f"⚠ {warning}" for warning in self._current_warnings()]
+        try:
+            order = self.inputs().order()
+        except DiffuGTSError:
+            pass  # what is missing is said at the button
+        else:
+            cost = self._costs.expected(order).in_words()
+            if self._costs.keeps_scan_of(order):
+                cost = _("The worker still knows this scan: a further description is quick.") + f" {cost}"
+            lines += [cost] if cost else []
+        self._ui.preflightLabel.text = "\n".join(lines)
+        self._ui.preflightLabel.visible = bool(lines)
+
+    # -- volume and warnings -----------------------------------------------------------------------------------------
+
+    def _current_warnings(self) -> tuple[str, ...]:
+        """Warnings on the volume, found once for each state of it: this is called at every key."""
+        inputs = self.inputs()
+        image = inputs.volume.GetImageData() if inputs.volume is not None else None
+        if image is None:
+            return ()
+        seen = (inputs.volume.GetID(), inputs.volume.GetMTime(), image.GetMTime(), inputs.modality, inputs.model)
+        if self._warnings[0] != seen:
+            self._warnings = (seen, self._found_warnings(inputs))
+        return self._warnings[1]
+
+    def _found_warnings(self, inputs: SegmentationInputs) -> tuple[str, ...]:
+        try:
+            kind = inputs.kind()
+            geometry = inputs.geometry()
+        except DiffuGTSError:
+            return ()  # said at the button: it is missing, not unusual
+        limits = ModelLimits.of(Path(inputs.model))
+        return warnings_about(inputs.volume, geometry, kind, limits)
+
+    def _place_region(self, roi: slicer.vtkMRMLMarkupsROINode) -> None:
+        """A new region is put where it can be seen: into the middle of the volume."""
+        volume = self._parameters.volume if self._parameters is not None else None
+        if volume is None or volume.GetImageData() is None:
+            return
+        bounds = [0.0] * 6
+        volume.GetRASBounds(bounds)
+        roi.SetCenterWorld([(low + high) / 2 for low, high in zip(bounds[::2], bounds[1::2])])
+        roi.SetSizeWorld([SHARE_OF_VOLUME_FOR_NEW_REGION * (b - a) for a, b in zip(bounds[::2], bounds[1::2])])
+        roi.CreateDefaultDisplayNodes()
+        self.refresh()
+
+    # -- descriptions ------------------------------------------------------------------------------------------------
+
+    def _descriptions_typed(self) -> None:
+        if self._parameters is not None and not self._showing:
+            self._parameters.descriptions = self._ui.descriptionsEdit.toPlainText()
+
+    def add_description(self, text: str) -> None:
+        """Put a description on a line of its own, if it is not there."""
+        lines = [line for line in self._ui.descriptionsEdit.toPlainText().splitlines() if line.strip()]
+        if text not in (line.strip() for line in lines):
+            self._ui.descriptionsEdit.setPlainText("\n".join([*lines, text]))
+
+    def _region_menu(self, region: str, texts: tuple[str, ...]) -> qt.QMenu:
+        menu = self._examples_menu.addMenu(region)
+        for text in texts:
+            menu.addAction(text).connect("triggered()", partial(self.add_description, text))
+        return menu
+
+    def _fill_history(self) -> None:
+        self._history_menu.clear()
+        used = used_descriptions()
+        for text in used:
+            shown = text if len(text) <= 80 else text[:79] + "…"
+            self._history_menu.addAction(shown.replace("&", "&&")).connect(
+                "triggered()", partial(self.add_description, text)
+            )
+        if used:
+            self._history_menu.addSeparator()
+            self._history_menu.addAction(_("Clear history")).connect("triggered()", forget_descriptions)
+        else:
+            self._history_menu.addAction(_("Nothing was used yet")).enabled = False
+
+    # -- model and device --------------------------------------------------------------------------------------------
+
+    def _show_choices(self) -> None:
+        models = [(key, model.title) for key, model in self._models.items()]
+        devices = [(option.value, option.label) for option in self._devices.values()]
+        model = self._parameters.model if self._parameters is not None else ""
+        device = self._parameters.device if self._parameters is not None else ""
+        _fill(self._ui.modelSelector, models, model)
+        _fill(self._ui.deviceSelector, devices, device)
+        self._ui.modelSelector.toolTip = self._ui.modelSelector.currentText
+        self._ui.deviceSelector.toolTip = self._ui.deviceSelector.currentText
+        self._ui.modalitySelector.setItemText(0, self._automatic_modality())
+
+    def _automatic_modality(self) -> str:
+        """The first entry of the modality says what will be taken."""
+        word = ModalityChoice.AUTOMATIC.label()
+        if self._parameters is None or self._parameters.volume is None:
+            return word
+        try:
+            kind = SegmentationInputs(self._parameters.volume, ()).kind()
+        except DiffuGTSError:
+            return word
+        return f"{word}: {kind.modality}" + (f" {kind.sequence}" if kind.sequence else "")
+
+    def _model_chosen(self, index: int) -> None:
+        if self._parameters is not None and not self._showing and index >= 0:
+            self._parameters.model = self._ui.modelSelector.itemData(index)
+
+    def _device_chosen(self, index: int) -> None:
+        if self._parameters is not None and not self._showing and index >= 0:
+            self._parameters.device = self._ui.deviceSelector.itemData(index)
+
+    def _model_of(self, key: str) -> str:
+        """What a request names a model by: its folder. One that is not here any more gives way to the first."""
+        chosen = self._models.get(key) or next(iter(self._models.values()), None)
+        return str(chosen.folder) if chosen is not None else key
+
+
+def _by_key(models: Iterable[ModelOption]) -> dict[str, ModelOption]:
+    """Models by what the parameter node names them: their name, which means the same on another computer; the folder
+    for a second one of that name."""
+    found: dict[str, ModelOption] = {}
+    for model in models:
+        found[model.name if model.name not in found else str(model.folder)] = model
+    return found
+
+
+def shown_volume(scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLScalarVolumeNode | None:
+    """The volume behind the Red view, if it is one that a user may want to segment; else the first such in the scene."""
+    composite = scene.GetSingletonNode("Red", "vtkMRMLSliceCompositeNode")
+    shown = (
+        scene.GetNodeByID(composite.GetBackgroundVolumeID())
+        if composite and composite.GetBackgroundVolumeID()
+        else None
+    )
+    every = [node for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode", scene)]
+    for node in ([shown] if shown is not None else []) + every:
+        if node.GetClassName() == "vtkMRMLScalarVolumeNode" and not node.GetAttribute(ROLE):
+            return node
+    return None
+
+
+def _fill(selector: qt.QComboBox, entries: list[tuple[str, str]], chosen: str) -> None:
+    """List (value, label) pairs in a combo box and select a value, the first where it is not among them."""
+    if [(selector.itemData(n), selector.itemText(n)) for n in range(selector.count)] != entries:
+        selector.clear()
+        for value, label in entries:
+            selector.addItem(label, value)
+    if entries:
+        selector.currentIndex = max(0, selector.findData(chosen))

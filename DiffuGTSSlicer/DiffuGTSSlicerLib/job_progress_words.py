@@ -1,0 +1,65 @@
+"""A job's state in words: what is done now, how much is left, how it ended."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from slicer.i18n import tr as _
+
+from diffugts.protocol import Stage
+from DiffuGTSSlicerLib.expected_cost import duration_in_words
+from DiffuGTSSlicerLib.job import Job, JobProgress, JobState
+from DiffuGTSSlicerLib.results import ImportedResult
+
+SEPARATOR = " · "
+SHORT_S = 5.0
+
+
+def progress_in_words(job: Job) -> str:
+    """One line, such as "Painting healthy tissue 6 of 10 · 43 % · 20 s left"."""
+    if job.cancelling:
+        return _("Cancelling")
+    progress = job.progress
+    parts = [_stage_in_words(progress)]
+    if progress.fraction is not None:
+        parts.append(_("{percent} %").format(percent=round(100 * progress.fraction)))
+    if progress.eta_s is not None:
+        time = _("a few seconds") if progress.eta_s < SHORT_S else duration_in_words(progress.eta_s)
+        parts.append(_("{time} left").format(time=time))
+    return SEPARATOR.join(parts)
+
+
+def outcome_in_words(job: Job) -> str:
+    """How a job ended: a line, and one for every note on it."""
+    name = job.order.volume_name
+    if job.state is JobState.FAILED:
+        return job.reason
+    if job.state is JobState.CANCELLED:
+        return _("{volume}: {reason}").format(volume=name, reason=job.reason)
+    first = _("{volume}: {verdicts}.").format(volume=name, verdicts=_verdicts_in_words(job.result))
+    return "\n".join([first, *job.notes])
+
+
+def _stage_in_words(progress: JobProgress) -> str:
+    words = {
+        Stage.READING: _("Reading the scan"),
+        Stage.LOADING: _("Loading the model"),
+        Stage.ENCODING: _("Looking at the scan"),
+        Stage.ATTENDING: _("Comparing it with the descriptions"),
+        Stage.INPAINTING: _("Painting healthy tissue"),
+        Stage.REFINING: _("Refining the findings"),
+        Stage.WRITING: _("Writing the result"),
+    }
+    text = next((words[stage] for stage in words if stage.value == progress.stage), progress.message)
+    if progress.fraction is None or progress.fraction >= 1 or progress.total <= 1:
+        return text
+    return _("{stage} {done} of {total}").format(stage=text, done=progress.done, total=progress.total)
+
+
+def _verdicts_in_words(result: object) -> str:
+    """How many descriptions were found, not found or uncertain, such as "1 found, 2 not found"."""
+    if not isinstance(result, ImportedResult):
+        return _("done")
+    counts = Counter(finding.verdict for finding in result.record.findings)
+    texts = {"found": _("{n} found"), "uncertain": _("{n} uncertain"), "not found": _("{n} not found")}
+    return ", ".join(text.format(n=counts[verdict]) for verdict, text in texts.items() if counts[verdict])

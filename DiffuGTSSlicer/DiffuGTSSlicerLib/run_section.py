@@ -1,0 +1,224 @@
+"""Starting, watching and cancelling jobs: the one button, the progress, the jobs in line, how the last one ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from diffugts.errors import DiffuGTSError
+from DiffuGTSSlicerLib.describe_section import DescribeSection
+from DiffuGTSSlicerLib.job import Job, JobState, Order
+from DiffuGTSSlicerLib.job_progress_words import outcome_in_words, progress_in_words
+from DiffuGTSSlicerLib.job_runner import JobRunner
+from DiffuGTSSlicerLib.problem_report import problem_report
+from DiffuGTSSlicerLib.shortcuts import Shortcuts
+
+PROGRESS_STEPS = 1000
+ROWS_SHOWN = 4
+VOLUME, WHAT, CANCEL = range(3)
+"""Columns of the jobs in line."""
+
+
+class RunSection:
+    """What happens with jobs, in the lower part of Describe.
+
+    Args:
+        ui: the widgets of DiffuGTSSlicer.ui.
+        jobs: where jobs run.
+        describe: the inputs.
+        start: puts an order in line; called at a click on Segment.
+        brought: called with each job whose result has come into the scene; also with a cancelled one's, of which some
+            descriptions were finished.
+    """
+
+    def __init__(
+        self,
+        ui: Any,
+        jobs: JobRunner,
+        describe: DescribeSection,
+        start: Callable[[Order], Job],
+        brought: Callable[[Job], None],
+    ) -> None:
+        self._ui, self._jobs, self._describe = ui, jobs, describe
+        self._start, self._brought = start, brought
+        self._ended: Job | None = None
+        self._listed: tuple[Job, ...] = ()
+        self._cancels: Job | None = None
+        self._asking = False
+        ui.segmentButton.connect("clicked()", self.press)
+        ui.copyDetailsButton.connect("clicked()", self._copy_details)
+        ui.detailsButton.connect("toggled(bool)", self._show_details)
+        ui.jobsTree.header().setStretchLastSection(False)
+        ui.jobsTree.header().setSectionResizeMode(WHAT, qt.QHeaderView.Stretch)
+        ui.jobsTree.header().setSectionResizeMode(CANCEL, qt.QHeaderView.ResizeToContents)
+        self._shortcuts = Shortcuts(
+            {"Ctrl+Return": self._segment_by_key, "Ctrl+Enter": self._segment_by_key, "Esc": self._cancel_by_key}
+        )
+        jobs.listeners.append(self._job_changed)
+        self.refresh()
+
+    def enter(self) -> None:
+        """The panel is shown: its keys work."""
+        self._shortcuts.start(slicer.util.mainWindow() or self._ui.segmentButton.window())
+        self.refresh()
+
+    def exit(self) -> None:
+        """The panel is left: its keys are Slicer's again."""
+        self._shortcuts.stop()
+
+    def cleanup(self) -> None:
+        """Listen no more; the jobs are the logic's."""
+        self._shortcuts.stop()
+        self._jobs.listeners.remove(self._job_changed)
+
+    # -- what the user does ------------------------------------------------------------------------------------------
+
+    def press(self) -> None:
+        """The button: Segment, or Cancel while what is chosen is running."""
+        if self._cancels is not None:
+            self._jobs.cancel(self._cancels)
+        else:
+            self._segment()
+
+    def _segment(self) -> None:
+        if self._describe.missing():
+            return self.refresh()
+        try:
+            order = self._describe.inputs().order()
+            self._ended = None
+            self._start(order)
+        except (DiffuGTSError, OSError) as error:
+            slicer.util.errorDisplay(str(error))
+        else:
+            self._describe.remember(order.descriptions)
+        self.refresh()
+
+    def _segment_by_key(self) -> None:
+        if self._cancels is None:
+            self._segment()
+
+    def _cancel_by_key(self) -> None:
+        running = next(iter(self._jobs.unfinished), None)
+        if running is None or running.cancelling or self._asking:
+            return
+        self._asking = True
+        try:
+            question = _("Cancel the segmentation of '{volume}' that is running?")
+            if slicer.util.confirmYesNoDisplay(question.format(volume=running.order.volume_name)):
+                self._jobs.cancel(running)
+        finally:
+            self._asking = False
+
+    # -- what is shown -----------------------------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Show the button, the progress, the jobs in line and the last ending as they are now."""
+        unfinished = self._jobs.unfinished
+        missing = self._describe.missing()
+        self._cancels = self._job_to_cancel(unfinished, missing)
+        self._show_button(unfinished, missing)
+        self._ui.preflightLabel.visible = bool(self._ui.preflightLabel.text) and self._cancels is None
+        self._show_progress(unfinished)
+        self._list_jobs(unfinished)
+        self._show_ending(unfinished)
+
+    def _job_changed(self, job: Job) -> None:
+        if job.state.over:
+            self._ended = job
+        if job.state.over and job.result is not None:
+            self._brought(job)
+        if job.state is JobState.RUNNING and not job.cancelling:
+            self._show_progress(self._jobs.unfinished)  # many times a second: nothing else changes
+        else:
+            self._describe.show_preflight()
+            self.refresh()
+
+    def _job_to_cancel(self, unfinished: tuple[Job, ...], missing: tuple[str, ...]) -> Job | None:
+        """The job that the button would cancel: the one of what is chosen, or the running one where nothing can start."""
+        if not unfinished:
+            return None
+        if missing:
+            return unfinished[0]
+        order = self._describe.inputs().order()
+        return next((job for job in unfinished if job.order == order), None)
+
+    def _show_button(self, unfinished: tuple[Job, ...], missing: tuple[str, ...]) -> None:
+        button = self._ui.segmentButton
+        if self._cancels is not None:
+            cancelling = self._cancels.cancelling
+            button.text = _("Cancelling…") if cancelling else _("Cancel")
+            button.enabled = not cancelling
+            button.toolTip = (
+                _("The worker finishes its step, at most a few seconds.")
+                if cancelling
+                else _("Stop this job (Esc). Descriptions that are finished are kept.")
+            )
+        elif missing:
+            button.text, button.enabled = _("Segment"), False
+            button.toolTip = "\n".join(missing)
+        elif unfinished:
+            button.text, button.enabled = _("Segment next"), True
+            button.toolTip = _("Put this in line, behind {count} other (Ctrl+Enter).").format(count=len(unfinished))
+        else:
+            button.text, button.enabled = _("Segment"), True
+            button.toolTip = _("Look for the descriptions in the background (Ctrl+Enter).")
+
+    def _show_progress(self, unfinished: tuple[Job, ...]) -> None:
+        bar, label = self._ui.progressBar, self._ui.progressLabel
+        bar.visible = label.visible = bool(unfinished)
+        if not unfinished:
+            return
+        progress = unfinished[0].progress
+        known = progress.fraction is not None
+        bar.setRange(0, PROGRESS_STEPS if known else 0)  # 0 to 0: something is done, nobody knows how much of it
+        if known:
+            bar.value = round(PROGRESS_STEPS * progress.fraction)
+        label.text = progress_in_words(unfinished[0])
+
+    def _list_jobs(self, unfinished: tuple[Job, ...]) -> None:
+        """The jobs in line, each with its own cancel; not shown where the button says it all."""
+        tree = self._ui.jobsTree
+        tree.visible = len(unfinished) > 1 or (bool(unfinished) and self._cancels is None)
+        if self._listed == unfinished:
+            return
+        self._listed = unfinished
+        tree.clear()
+        for job in unfinished:
+            item = qt.QTreeWidgetItem(tree)
+            item.setText(VOLUME, job.order.volume_name)
+            item.setText(WHAT, ", ".join(job.order.descriptions))
+            item.setToolTip(WHAT, "\n".join(job.order.descriptions))
+            cancel = qt.QToolButton()
+            cancel.text = "✕"
+            cancel.autoRaise = True
+            cancel.toolTip = _("Cancel this job")
+            cancel.connect("clicked()", partial(self._jobs.cancel, job))
+            tree.setItemWidget(item, CANCEL, cancel)
+        rows = min(max(len(unfinished), 1), ROWS_SHOWN)
+        height = max(tree.sizeHintForRow(0), tree.fontMetrics().height() + 8)
+        tree.setFixedHeight(rows * height + 2 * tree.frameWidth + 2)
+
+    def _show_ending(self, unfinished: tuple[Job, ...]) -> None:
+        ended = self._ended if not unfinished or (self._ended and self._ended.state is JobState.FAILED) else None
+        self._ui.outcomeLabel.text = outcome_in_words(ended) if ended is not None else ""
+        self._ui.outcomeLabel.visible = bool(self._ui.outcomeLabel.text)
+        failed = ended is not None and ended.state is JobState.FAILED
+        self._ui.detailsRow.visible = failed
+        if not failed:
+            self._ui.detailsButton.checked = False
+        self._show_details(self._ui.detailsButton.checked)
+
+    def _show_details(self, shown: bool) -> None:
+        self._ui.detailsText.visible = shown
+        if shown and self._ended is not None:
+            self._ui.detailsText.setPlainText(problem_report(self._ended, self._jobs.log))
+
+    def _copy_details(self) -> None:
+        if self._ended is not None:
+            slicer.app.clipboard().setText(problem_report(self._ended, self._jobs.log))
+            slicer.util.showStatusMessage(_("Details copied"), 3000)

@@ -1,0 +1,96 @@
+"""What the user has chosen, and what is still missing for an order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import slicer
+from slicer.i18n import tr as _
+
+from diffugts.errors import DiffuGTSError, RequestError, ScanError
+from diffugts.protocol import Quality
+from diffugts.protocol.lines import description_lines
+from DiffuGTSSlicerLib.export import region_of, require_suitable
+from DiffuGTSSlicerLib.freeze import freeze_order
+from DiffuGTSSlicerLib.job import Order
+from DiffuGTSSlicerLib.scan_kind import ScanKind, kind_of
+from DiffuGTSSlicerLib.volume_geometry import VolumeGeometry
+
+
+@dataclass(frozen=True)
+class SegmentationInputs:
+    """The choices as they are now.
+
+    `modality` is "CT", "MR", or None where the volume itself is to say it; `more` are other fields of `Order`
+    (threshold, smallest_lesion_ml, seed).
+    """
+
+    volume: slicer.vtkMRMLScalarVolumeNode | None
+    descriptions: Sequence[str]
+    roi: slicer.vtkMRMLMarkupsROINode | None = None
+    quality: Quality = Quality.STANDARD
+    model: str = "compact"
+    device: str = "auto"
+    modality: str | None = None
+    more: dict[str, Any] = field(default_factory=dict)
+
+    def missing(self) -> tuple[str, ...]:
+        """A sentence for everything that is missing or does not do; empty where `order` can be made."""
+        found = [*self._missing_of_volume(), *self._missing_of_region()]
+        if not description_lines(self.descriptions):
+            found.append(_("Type at least one description of what to look for."))
+        if not found:
+            try:
+                self.order()
+            except DiffuGTSError as error:
+                found.append(str(error))
+        return tuple(found)
+
+    def order(self) -> Order:
+        """The order, independent of the scene from now on. Raises RequestError or ScanError with a sentence."""
+        kind = self.kind()
+        return freeze_order(
+            self.volume,
+            self.descriptions,
+            self.roi,
+            quality=self.quality,
+            model=self.model,
+            device=self.device,
+            modality=kind.modality,
+            sequence=kind.sequence,
+            **self.more,
+        )
+
+    def kind(self) -> ScanKind:
+        """Which kind of scan it is, as chosen or as the volume says. Raises RequestError or ScanError where it is none."""
+        self.geometry()
+        kind = kind_of(self.volume, self.modality)
+        if kind.modality is None:
+            raise ScanError(_("Say whether the volume is CT or MR: neither its name nor its voxels tell."))
+        if not kind.usable:
+            text = _("The volume is '{modality}' by its DICOM data; only CT and MR can be segmented.")
+            raise ScanError(text.format(modality=kind.modality))
+        return kind
+
+    def geometry(self) -> VolumeGeometry:
+        """The volume's grid in world coordinates. Raises RequestError or ScanError where there is none."""
+        if self.volume is None:
+            raise RequestError(_("Choose a volume: load a CT or MR volume first if there is none."))
+        return require_suitable(self.volume)
+
+    def _missing_of_volume(self) -> list[str]:
+        try:
+            self.kind()
+        except DiffuGTSError as error:
+            return [str(error)]
+        return []
+
+    def _missing_of_region(self) -> list[str]:
+        try:
+            if self.roi is not None:
+                region_of(self.roi)
+        except RequestError as error:
+            return [str(error)]
+        return []
