@@ -96,10 +96,12 @@ def load_pipeline(folder: Path, device: str = "cpu") -> DiffuGTSPipeline:
 
     diffusers_logging.disable_progress_bar()  # loading takes a moment; its bar would only clutter terminal and log
     try:
-        pipeline = DiffuGTSPipeline.from_pretrained(folder, local_files_only=True)
+        # Without use_safetensors diffusers would look for pickled weights where the others are missing.
+        pipeline = DiffuGTSPipeline.from_pretrained(folder, local_files_only=True, use_safetensors=True)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, json.JSONDecodeError) as error:
         raise ModelError(
-            f"The model in '{folder}' cannot be loaded: {error} Some of its files are missing or damaged; install it again."
+            f"The model in '{folder}' cannot be loaded: files of it are missing or damaged. Install it again. "
+            f"({str(error).strip()})"
         ) from error
     for part in (pipeline.autoencoder, pipeline.denoiser, pipeline.attention):
         part.float()

@@ -169,6 +169,16 @@ def test_a_folder_that_is_no_model_is_refused_with_a_sentence(tmp_path: Path) ->
         load_pipeline(tmp_path)
 
 
+def test_pickled_weights_are_never_loaded(pipeline, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    pipeline.save_pretrained(folder)
+    weights = next((folder / "denoiser").glob("*.safetensors"))
+    torch.save(pipeline.denoiser.state_dict(), weights.with_suffix(".bin"))
+    weights.unlink()
+    with pytest.raises(ModelError, match="missing or damaged"):
+        load_pipeline(folder)
+
+
 @pytest.mark.parametrize("damage", ["truncate", "remove", "preset"])
 def test_a_damaged_model_is_refused_with_a_sentence(pipeline, tmp_path: Path, damage: str) -> None:
     folder = tmp_path / "model"
