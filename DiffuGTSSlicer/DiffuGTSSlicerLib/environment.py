@@ -68,7 +68,7 @@ class Activity:
             return _("Stopping")
         if self.task == CHECK:
             return _("Checking: trying every package and device, about 10 to 60 seconds")
-        words = step_in_words(self.step)
+        words = step_in_words(self.step) if self.step else _("Starting")
         return _("{step}: {size} so far").format(step=words, size=size_in_words(self.bytes)) if self.bytes else words
 
 

@@ -14,9 +14,8 @@ CHECKSUM_SHOWN = 12
 
 
 def fill_report_table(table: qt.QTableWidget, report: CheckReport | None) -> None:
-    """Show the report's lines, what does not work first."""
-    order = {PROBLEM: 0, WARNING: 1, OK: 2}
-    lines = sorted(report.lines, key=lambda line: order.get(line.state, 1)) if report else []
+    """Show the report's lines: what does not work first, then devices and models, then the rest."""
+    lines = sorted(report.lines, key=_place) if report else []
     table.setRowCount(len(lines))
     table.verticalHeader().setVisible(False)
     for row, line in enumerate(lines):
@@ -27,7 +26,7 @@ def fill_report_table(table: qt.QTableWidget, report: CheckReport | None) -> Non
     table.horizontalHeader().setStretchLastSection(True)
     table.resizeColumnToContents(0)
     table.resizeColumnToContents(1)
-    table.resizeRowsToContents()
+    table.verticalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
 
 
 def report_as_text(state: str, report: CheckReport | None, log: Iterable[str]) -> str:
@@ -41,6 +40,14 @@ def report_as_text(state: str, report: CheckReport | None, log: Iterable[str]) -
         *log,
     ]
     return "\n".join(lines)
+
+
+def _place(line: Found) -> tuple[int, int]:
+    states, topics = (PROBLEM, WARNING, OK), ("device", "model", "program", "package", "resources")
+    return (
+        states.index(line.state) if line.state in states else 1,
+        topics.index(line.topic) if line.topic in topics else len(topics),
+    )
 
 
 def _name(line: Found) -> str:

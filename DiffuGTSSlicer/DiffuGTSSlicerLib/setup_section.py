@@ -82,6 +82,7 @@ class SetupSection:
         if self._environment.activity is None and ready is not self._was_ready:
             self._was_ready = ready
             self._container.collapsed = ready
+            self.ui.sourceGroup.collapsed = ready
 
     def _show_state(self, ready: bool, line: str) -> None:
         environment, activity = self._environment, self._environment.activity
@@ -108,7 +109,7 @@ class SetupSection:
             button.visible = shown
         self.ui.modelsLabel.visible = self.ui.modelsEdit.visible = ready
         self.ui.cancelButton.enabled = activity is not None and not activity.stopping
-        for choices in (self.ui.placeSelector, self.ui.pythonEdit, self.ui.modelsEdit, self.ui.sourceGroup):
+        for choices in (self.ui.placeSelector, self.ui.pythonEdit, self.ui.modelsEdit):
             choices.enabled = idle
 
     def _show_choices(self) -> None:
@@ -132,7 +133,7 @@ class SetupSection:
             (self.ui.addressLabel, self.ui.addressEdit, not offline and build.needs_address),
         ):
             label.visible = field.visible = shown
-        self.ui.sourceGroup.visible = own
+        self.ui.sourceGroup.visible = own and environment.activity is None
         self.ui.sizeLabel.text = self._size_in_words()
 
     def _show_details(self) -> None:
@@ -152,7 +153,10 @@ class SetupSection:
         settings = self._environment.settings
         free = size_in_words(self._free_bytes())
         if settings.package_source == WHEELS:
-            return _("No network is used. {free} are free at the destination.").format(free=free)
+            return _(
+                "No network is used. Fill the folder on a computer that has one, as docs/installation.md tells. "
+                "{free} are free at the destination."
+            ).format(free=free)
         build = chosen_build(settings.torch_build, settings.torch_index)
         explanation = " ".join(filter(None, (build.explanation, advice(build, nvidia_driver_found()))))
         return _("{explanation}\nAbout {download} to download, {disk} on disk; {free} are free there.").format(
@@ -297,4 +301,4 @@ class SetupSection:
     def _copy_report(self) -> None:
         line = self._environment.readiness()[1]
         text = report_as_text(line, self._environment.report, self._environment.log)
-        qt.QApplication.clipboard().setText(text)
+        slicer.app.clipboard().setText(text)
