@@ -24,8 +24,9 @@ from diffugts.foundation.autoencoder import ScanAutoencoder
 from diffugts.foundation.denoiser import HoleDenoiser
 from diffugts.foundation.features import fast_arithmetic, features_of_crops
 from diffugts.training.cases import Case, CaseSource
+from diffugts.training.generated_volumes import generated_volumes
 from diffugts.training.run import RunSettings, TrainingRun
-from diffugts.training.volumes import read_volumes
+from diffugts.training.volumes import SPACING_MM, read_volumes
 
 HELD_OUT_PATIENTS = ("STS_003", "STS_015", "STS_027")
 PRESENCE_WEIGHT = 0.2
@@ -39,11 +40,15 @@ TEXTS_PER_TUMOUR, OTHER_TEXTS = 48, 160
 
 @dataclass(frozen=True)
 class AttentionTask:
-    """`fresh` newly drawn cases a step and `replayed` earlier ones of the last `remembered`: encoding is the costly part."""
+    """What a step learns from: `fresh` newly drawn cases and `replayed` earlier ones of the last `remembered`.
+
+    Encoding is the costly part, hence the replay. `bodies` is the number of generated bodies among the volumes.
+    """
 
     fresh: int = 1
-    replayed: int = 1
-    remembered: int = 150
+    replayed: int = 2
+    remembered: int = 300
+    bodies: int = 36
 
 
 @dataclass(frozen=True)
@@ -57,16 +62,25 @@ class EncodedCase:
 
 
 def train_attention(
-    volumes: Path, autoencoder: Path, denoiser: Path, folder: Path, settings: RunSettings, task: AttentionTask
+    volumes: Path,
+    autoencoder: Path,
+    denoiser: Path,
+    folder: Path,
+    settings: RunSettings,
+    task: AttentionTask,
+    initial: Path | None = None,
 ) -> dict[str, float]:
-    """Train on packed `volumes`; the component ends up in `folder`/last. Returns DSC on held-out training patients."""
-    everything = list(read_volumes(volumes))
+    """Train on packed `volumes`; the component ends up in `folder`/last. Returns DSC on held-out training patients.
+
+    `initial` is a trained attention to go on from; its foundation must be the one given here.
+    """
+    everything = [*read_volumes(volumes), *generated_volumes(task.bodies)]
     source = CaseSource([v for v in everything if not v.name.startswith(HELD_OUT_PATIENTS)], settings.seed)
     foundation = Foundation(autoencoder, denoiser)
     texts = TextPool(load_text_encoder(), np.random.default_rng(settings.seed + 1))
-    module = AnomalyAttention()
+    module = AnomalyAttention() if initial is None else AnomalyAttention.from_pretrained(initial).train()
     run = TrainingRun(folder, module, settings)
-    if run.step == 0:
+    if run.step == 0 and initial is None:
         measure_features(module, [foundation.encode(source.draw()) for _ in range(24)])
         run.averaged = {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
     remembered: list[EncodedCase] = []
@@ -81,8 +95,28 @@ def train_attention(
         return torch.stack([case_loss(module, case, texts) for case in batch]).mean()
 
     held_out = CaseSource([v for v in everything if v.name.startswith(HELD_OUT_PATIENTS)], 11)
-    fixed = [foundation.encode(held_out.sarcoma(v)) for v in held_out.real for _ in range(2)]
-    return run.train(loss, lambda m: held_out_dice(m, fixed, texts))
+    sarcomas = [foundation.encode(held_out.sarcoma(v)) for v in held_out.real for _ in range(2)]
+    unseen = CaseSource(source.others, 12)
+    generated = {name: generated_cases(unseen, name, foundation) for name in source.groups}
+    silent = [foundation.encode(unseen.nothing(unseen.rng.choice(unseen.clean_groups["brain"]))) for _ in range(6)]
+
+    def validate(module: nn.Module) -> dict[str, float]:
+        figures = held_out_dice(module, sarcomas, texts)
+        for name, cases in generated.items():
+            figures |= {f"{name}_{k}": v for k, v in held_out_dice(module, cases, texts).items() if k == "dice_0.5"}
+        return figures | {"silent_ml": marked_ml(module, silent, texts)}
+
+    return run.train(loss, validate)
+
+
+def generated_cases(source: CaseSource, group: str, foundation: Foundation, count: int = 8) -> list[EncodedCase]:
+    """Generated lesions in volumes of one group, drawn by a source of their own: the volumes were seen, the lesions not."""
+    drawn: list[EncodedCase] = []
+    while len(drawn) < count:
+        case = source.generated(source.groups[group][int(source.rng.integers(len(source.groups[group])))])
+        if case is not None and case.target.sum() > 300:
+            drawn.append(foundation.encode(case))
+    return drawn
 
 
 class Foundation:
@@ -144,9 +178,10 @@ def case_loss(attention: AnomalyAttention, case: EncodedCase, texts: TextPool) -
     facts = case.case
     anything = TumourText("", None, None, modality=facts.modality)
     described = facts.tumour or anything
+    again = described if facts.tumour and texts.rng.random() < 0.7 else facts.absent or anything
     asked = [
         texts.describing(described, facts.sequence),
-        texts.describing(described if facts.tumour and texts.rng.random() < 0.7 else anything, facts.sequence),
+        texts.describing(again, facts.sequence),
         texts.other(facts.region, facts.organ, facts.modality, facts.sequence),
     ]
     embeddings = torch.stack(asked)
@@ -193,7 +228,7 @@ def held_out_dice(attention: AnomalyAttention, cases: list[EncodedCase], texts: 
     for case in cases:
         facts = case.case
         assert facts.tumour is not None
-        right = texts.describing(replace(facts.tumour, organ="thigh"), facts.sequence)
+        right = texts.describing(facts.tumour, facts.sequence)
         other = texts.other(facts.region, facts.organ, facts.modality, facts.sequence)
         queries = attention.query({stride: level.float() for stride, level in case.levels.items()})
         embeddings = torch.stack([right, other])
@@ -206,6 +241,19 @@ def held_out_dice(attention: AnomalyAttention, cases: list[EncodedCase], texts: 
             )
         figures["other_fires"].append(float((score[1] > 0.5).sum() / truth.sum().clamp(min=1)))
     return {name: float(np.mean(values)) for name, values in figures.items()}
+
+
+@torch.no_grad()
+def marked_ml(attention: AnomalyAttention, cases: list[EncodedCase], texts: TextPool) -> float:
+    """Mean volume marked at threshold 0.5 in cases without a tumour when asked for one."""
+    marked = []
+    for case in cases:
+        asked = case.case.absent or TumourText("", None, None, modality=case.case.modality)
+        embeddings = texts.describing(asked, case.case.sequence)[None]
+        queries = attention.query({stride: level.float() for stride, level in case.levels.items()})
+        logits = attention.attend(queries, embeddings[:, 0], embeddings[:, 1]).logits.float()
+        marked.append(float(((logits > 0) & (case.weight > 0.5)).sum()) * (2 * SPACING_MM) ** 3 / 1000)
+    return float(np.mean(marked))
 
 
 def _halved(mask: np.ndarray) -> torch.Tensor:

@@ -1,12 +1,12 @@
 """Training cases for the attention: a crop, what is to be found in it, and words for what is there and what is not.
 
-Half are real sarcomas; most others are generated lesions in real scans, drawn anew every time; the rest hold
-nothing but look-alikes. Voxels where a real, unmarked tumour may lie carry no weight.
+A third are real sarcomas; half are generated lesions in real scans and generated bodies, drawn anew every time; the
+rest hold nothing but look-alikes. Voxels where a real, unmarked tumour may lie carry no weight.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
@@ -17,16 +17,31 @@ from diffugts.generated.lesions import apply_lesion, draw_lesion
 from diffugts.generated.mimics import apply_mimic, draw_mimic
 from diffugts.generated.tissue import LesionKind, tissue_mask
 from diffugts.training.crops import crop_box, crop_box_around, vary_intensities
+from diffugts.training.generated_volumes import ORGAN_NAMES, PREFIX
 from diffugts.training.volumes import SPACING_MM, Volume
 
-REAL_SHARE, LESION_SHARE = 0.5, 0.38
+REAL_SHARE, LESION_SHARE = 0.34, 0.48
 """Shares of real sarcomas and of generated lesions; what is left shows nothing to find."""
 
+GROUP_SHARES = {"brain": 0.40, "trunk": 0.30, "body": 0.20, "other": 0.10}
+"""Of the cases that are no sarcomas: brains, CT of the trunk, generated bodies, what else there is."""
+
 LARGEST_CROP = 96
+CROPS_ROUND_LESIONS = (48, 64, 64, 80, 96)
+"""Sides in voxels of the crops round a generated lesion: small ones are seen more often in the same time."""
+
 MULTIPLE = 16
-AFFINE_SHARE, TIGHTER_SHARE = 0.5, 0.6
+AFFINE_SHARE, TIGHTER_SHARE, STRIPPED_SHARE = 0.5, 0.6, 0.35
 ORGAN_SHARE = 0.6
 """Of the lesions in scans with organ labels: share placed in a labelled organ, so that words meet organs."""
+
+RADII_MM = {
+    LesionKind.SOFT: (6.0, 35.0),
+    LesionKind.LUNG: (5.0, 28.0),
+    LesionKind.BRAIN: (7.0, 32.0),
+    LesionKind.BONE: (6.0, 20.0),
+}
+"""Mean radii drawn, by kind: below 5 mm there is nothing to see on a grid of 4 mm."""
 
 LIMB_PARTS = ("thigh", "thigh", "thigh", "lower leg", "leg", "limb", "knee", "buttock", "upper arm", "shoulder", None)
 """Where the sarcoma collection's tumours lie; the index says no more than "extremity"."""
@@ -34,6 +49,7 @@ LIMB_PARTS = ("thigh", "thigh", "thigh", "lower leg", "leg", "limb", "knee", "bu
 ORGANS: dict[str, dict[int, str]] = {
     "CCTH-A01": {1: "liver", 2: "lung", 3: "lung", 4: "small bowel", 5: "bladder", 6: "bone", 7: "bone"},
     "example_ct_upper_abdomen": {1: "spleen", 2: "kidney", 3: "kidney", 5: "liver", 6: "stomach", 7: "pancreas"},
+    PREFIX: ORGAN_NAMES,
 }
 """Label values of the scans whose organs are known, by name prefix."""
 
@@ -45,7 +61,21 @@ KINDS_OF_ORGAN: dict[str, tuple[str, ...]] = {
     "bladder": ("bladder cancer",),
     "bone": ("bone tumor",),
     "brain": ("glioma", "glioma", "brain metastasis", "meningioma"),
+    "thigh": ("soft tissue sarcoma",),
 }
+
+TUMOURS_OF_REGION: dict[str, tuple[tuple[str, str], ...]] = {
+    "head": (("glioma", "brain"), ("brain metastasis", "brain"), ("meningioma", "brain")),
+    "extremity": (("soft tissue sarcoma", "thigh"),),
+    "chest": (("lung cancer", "lung"), ("lung nodule", "lung")),
+    "abdomen": (
+        ("liver metastasis", "liver"),
+        ("hepatocellular carcinoma", "liver"),
+        ("renal cell carcinoma", "kidney"),
+        ("pancreatic cancer", "pancreas"),
+    ),
+}
+"""By region: kinds and organs of tumours that a scan of it may be asked for where there are none."""
 
 REGION_OF_BODY_PART = {
     "brain": "head",
@@ -63,6 +93,7 @@ class Case:
 
     `target` is what the words of `tumour` describe, empty where `tumour` is None; `weight` 0 where nothing may be
     learnt. `region` is where the crop lies, None where that is open: what other descriptions are drawn against.
+    `absent` is a tumour that such a scan is asked for and that is not there, None where a tumour is.
     """
 
     intensities: np.ndarray
@@ -74,6 +105,7 @@ class Case:
     tumour: TumourText | None
     region: str | None
     organ: str | None
+    absent: TumourText | None = None
 
 
 class CaseSource:
@@ -83,7 +115,8 @@ class CaseSource:
         self.rng = np.random.default_rng(seed)
         self.real = [v for v in volumes if v.is_sarcoma]
         self.others = [v for v in volumes if not v.is_sarcoma]
-        self.clean = [v for v in self.others if v.healthy.mean() > 0.3]
+        self.groups = _by_group(self.others)
+        self.clean_groups = _by_group([v for v in self.others if v.healthy.mean() > 0.3])
 
     def draw(self) -> Case:
         """The next case."""
@@ -91,10 +124,10 @@ class CaseSource:
         if share < REAL_SHARE:
             return self.sarcoma(self.real[self.rng.integers(len(self.real))])
         if share < REAL_SHARE + LESION_SHARE:
-            case = self.generated(_by_size(self.others, self.rng))
+            case = self.generated(self._one_of(self.groups))
             if case is not None:
                 return case
-        return self.nothing(_by_size(self.clean, self.rng))
+        return self.nothing(self._one_of(self.clean_groups))
 
     def sarcoma(self, volume: Volume) -> Case:
         """A crop of a sarcoma scan, often cut tighter than the collection does: its margins give the place away."""
@@ -110,32 +143,29 @@ class CaseSource:
         return self._case(volume, scan, tumour, np.ones(scan.shape, bool), text, "extremity", None)
 
     def generated(self, volume: Volume) -> Case | None:
-        """A crop of another scan with one or two generated lesions, None where none fits."""
+        """A crop of another scan round one or two generated lesions, None where none fits."""
         box = crop_box(volume.intensities.shape, (LARGEST_CROP,) * 3, self.rng)
         scan, healthy = volume.intensities[box].astype(np.float32), volume.healthy[box] & ~volume.lesion_mimic[box]
         organs = volume.organs[box]
-        names = next((n for prefix, n in ORGANS.items() if volume.name.startswith(prefix)), {})
-        kind = self._kind(volume, scan)
-        tissue = tissue_mask(scan, volume.modality, kind)
-        organ = None
-        present = [value for value in names if (organs == value).sum() > 400]
-        if present and self.rng.random() < ORGAN_SHARE:
-            value = int(self.rng.choice(present))
-            organ = names[value]
-            kind = LesionKind.LUNG if organ == "lung" else LesionKind.SOFT
-            tissue = (organs == value) & (scan > 0.0)
-        elif kind is LesionKind.LUNG:
-            organ = "lung"
-        elif kind is LesionKind.BRAIN:
-            organ = "brain"
+        scan = self._stripped(volume, scan)
+        organ, kind, tissue = self._place(volume, scan, organs)
         lesions = np.zeros(scan.shape, bool)
         for _ in range(1 if organ is None else int(self.rng.integers(1, 3))):
-            plan = draw_lesion(self.rng, tissue, volume.modality, kind, SPACING_MM, sequence=volume.sequence)
+            plan = draw_lesion(
+                self.rng, tissue, volume.modality, kind, SPACING_MM, RADII_MM[kind], sequence=volume.sequence
+            )
             if plan is not None:
                 scan, mask = apply_lesion(scan, plan, tissue)
                 lesions |= mask
         if lesions.sum() < 20:
             return None
+        size = [int(self.rng.choice(CROPS_ROUND_LESIONS))] * 3
+        voxels = np.argwhere(lesions)
+        box = crop_box_around(scan.shape, size, voxels[self.rng.integers(len(voxels))], self.rng)
+        scan, lesions, healthy = scan[box], lesions[box], healthy[box]
+        if organ == "thigh":  # a sarcoma's place is a limb, as in the real ones
+            text = TumourText("soft tissue sarcoma", "thigh", "extremity", modality=volume.modality)
+            return self._case(volume, scan, lesions, healthy | lesions, text, "extremity", None)
         region = None if organ else _region(volume)
         text = TumourText(self._tumour_kind(organ), organ, region, modality=volume.modality)
         if organ is None and region is None:
@@ -145,14 +175,46 @@ class CaseSource:
     def nothing(self, volume: Volume) -> Case:
         """A crop with no tumour, half the time with generated look-alikes."""
         box = crop_box(volume.intensities.shape, (LARGEST_CROP,) * 3, self.rng)
-        scan = volume.intensities[box].astype(np.float32)
+        scan = self._stripped(volume, volume.intensities[box].astype(np.float32))
         for _ in range(int(self.rng.integers(0, 4))):
             tissue = tissue_mask(scan, volume.modality, self._kind(volume, scan))
             plan = draw_mimic(self.rng, tissue, volume.modality)
             if plan is not None:
                 scan = apply_mimic(scan, plan, tissue)
-        nothing = np.zeros(scan.shape, bool)
-        return self._case(volume, scan, nothing, volume.healthy[box], None, _region(volume), None)
+        nothing, region = np.zeros(scan.shape, bool), _region(volume)
+        absent = None
+        if region in TUMOURS_OF_REGION:
+            tumours = TUMOURS_OF_REGION[region]
+            kind, organ = tumours[self.rng.integers(len(tumours))]
+            absent = TumourText(kind, organ, region, modality=volume.modality)
+        case = self._case(volume, scan, nothing, volume.healthy[box], None, region, None)
+        return replace(case, absent=absent)
+
+    def _one_of(self, groups: dict[str, list[Volume]]) -> Volume:
+        names = list(groups)
+        shares = np.array([GROUP_SHARES[name] for name in names])
+        return _by_size(groups[names[self.rng.choice(len(names), p=shares / shares.sum())]], self.rng)
+
+    def _stripped(self, volume: Volume, scan: np.ndarray) -> np.ndarray:
+        """A brain without scalp and skull in some draws: many collections give them so."""
+        if volume.body_part != "brain" or self.rng.random() > STRIPPED_SHARE:
+            return scan
+        return np.where(tissue_mask(scan, "MR", LesionKind.BRAIN), scan, np.float32(0))
+
+    def _place(self, volume: Volume, scan: np.ndarray, organs: np.ndarray) -> tuple[str | None, LesionKind, np.ndarray]:
+        """Organ, kind and tissue of the lesions of a case; the organ is None where only the region is known."""
+        names = next((n for prefix, n in ORGANS.items() if volume.name.startswith(prefix)), {})
+        if volume.modality == "MR":
+            names = {value: name for value, name in names.items() if name not in ("bone", "lung")}
+        present = [value for value in names if (organs == value).sum() > 400]
+        if present and self.rng.random() < ORGAN_SHARE:
+            value = int(self.rng.choice(present))
+            organ = names[value]
+            kind = {"lung": LesionKind.LUNG, "bone": LesionKind.BONE}.get(organ, LesionKind.SOFT)
+            return organ, kind, (organs == value) & (scan > 0.0)
+        kind = self._kind(volume, scan)
+        organ = {LesionKind.LUNG: "lung", LesionKind.BRAIN: "brain"}.get(kind)
+        return organ, kind, tissue_mask(scan, volume.modality, kind)
 
     def _kind(self, volume: Volume, scan: np.ndarray) -> LesionKind:
         if volume.modality == "MR":
@@ -207,6 +269,21 @@ class CaseSource:
             else ndimage.affine_transform(a, turn, offset, order=1)
             for a in arrays
         )
+
+
+def _by_group(volumes: list[Volume]) -> dict[str, list[Volume]]:
+    groups: dict[str, list[Volume]] = {}
+    for volume in volumes:
+        groups.setdefault(_group(volume), []).append(volume)
+    return groups
+
+
+def _group(volume: Volume) -> str:
+    if volume.name.startswith(PREFIX):
+        return "body"
+    if volume.body_part == "brain":
+        return "brain"
+    return "trunk" if volume.modality == "CT" else "other"
 
 
 def _by_size(volumes: list[Volume], rng: np.random.Generator) -> Volume:

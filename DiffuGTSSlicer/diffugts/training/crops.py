@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from diffugts.generated.fields import smooth_noise
+
 
 def crop_box(shape: Sequence[int], size: Sequence[int], rng: np.random.Generator) -> tuple[slice, ...]:
     """A random box of `size` voxels within `shape`; shorter where the volume is."""
@@ -39,4 +41,8 @@ def vary_intensities(intensities: np.ndarray, modality: str, rng: np.random.Gene
     varied = np.clip(intensities * rng.uniform(0.8, 1.2), 0.0, 1.3)
     if rng.random() < 0.5:
         varied = varied ** rng.uniform(0.8, 1.25)
+    if rng.random() < 0.3:  # a coil's bias field
+        varied = varied * np.exp(0.12 * smooth_noise(rng, varied.shape, 24.0))
+    if rng.random() < 0.25:
+        varied = np.maximum(varied + rng.normal(0, 0.02, varied.shape) * (varied > 0.02), 0.0)
     return np.minimum(varied, 1.3).astype(np.float32)

@@ -1,0 +1,76 @@
+"""Training cases, drawn from generated bodies: what is there to find, what is asked, and what is not there."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from diffugts.generated.phantom import demo_case
+from diffugts.scans.intensity import COMPACT_CT_CURVE, intensity_curve
+from diffugts.training.cases import MULTIPLE, TUMOURS_OF_REGION, CaseSource
+from diffugts.training.generated_volumes import FIRST_SEED, ORGAN_NAMES, PREFIX, generated_volume
+from diffugts.training.volumes import Volume
+
+
+@pytest.fixture(scope="module")
+def bodies() -> list[Volume]:
+    return [generated_volume(number) for number in (0, 2, 5)]  # thigh CT, abdomen CT, head FLAIR
+
+
+def of(bodies: list[Volume], tissue: str, modality: str) -> Volume:
+    return next(body for body in bodies if body.tissue == tissue and body.modality == modality)
+
+
+def test_generated_bodies_are_healthy_throughout_and_know_their_organs(bodies: list[Volume]) -> None:
+    for body in bodies:
+        assert body.healthy.all() and not body.tumour.any()
+        assert body.intensities.shape == body.organs.shape
+        assert 0 <= body.intensities.min() and body.intensities.max() <= 1.3
+    organs = {ORGAN_NAMES[value] for value in np.unique(of(bodies, "abdomen", "CT").organs) if value}
+    assert {"liver", "kidney", "pancreas", "spleen", "bone"} <= organs and "thigh" not in organs
+
+
+def test_the_demo_scan_is_none_of_the_training_bodies() -> None:
+    shown, _, _ = demo_case(seed=0)
+    body = generated_volume(0)
+    assert body.intensities.shape == shown.voxels.shape and str(FIRST_SEED) in body.name
+    trained = intensity_curve(shown, COMPACT_CT_CURVE).inverse(body.intensities)
+    assert np.corrcoef(trained.ravel(), shown.voxels.ravel())[0, 1] < 0.95
+
+
+def test_a_lesion_case_shows_its_lesion_and_says_where_it_lies(bodies: list[Volume]) -> None:
+    source = CaseSource(bodies, seed=1)
+    for body in bodies:
+        case = next(c for c in (source.generated(body) for _ in range(20)) if c is not None)
+        assert case.intensities.shape == case.target.shape == case.weight.shape
+        assert all(n % MULTIPLE == 0 for n in case.intensities.shape)
+        assert case.target.any() and case.weight[case.target].all()
+        assert case.tumour is not None and case.absent is None
+
+
+def test_a_generated_limb_is_asked_for_sarcomas_as_the_real_ones_are(bodies: list[Volume]) -> None:
+    source, thigh = CaseSource(bodies, seed=2), of(bodies, "thigh", "CT")
+    kinds = {case.tumour.kind for case in (source.generated(thigh) for _ in range(20)) if case is not None}
+    assert "soft tissue sarcoma" in kinds
+
+
+def test_a_case_without_a_tumour_is_asked_for_one_that_its_region_could_hold(bodies: list[Volume]) -> None:
+    source = CaseSource(bodies, seed=3)
+    for body, region in ((of(bodies, "head", "MR"), "head"), (of(bodies, "thigh", "CT"), "extremity")):
+        case = source.nothing(body)
+        assert case.tumour is None and not case.target.any()
+        assert case.absent is not None
+        assert (case.absent.kind, case.absent.organ) in TUMOURS_OF_REGION[region]
+
+
+def test_the_same_seed_draws_the_same_cases(bodies: list[Volume]) -> None:
+    first, second = CaseSource(bodies, 4), CaseSource(bodies, 4)
+    body = bodies[0]
+    for _ in range(2):
+        a, b = first.nothing(body), second.nothing(body)
+        assert np.array_equal(a.intensities, b.intensities) and a.absent == b.absent
+
+
+def test_generated_bodies_are_a_group_of_their_own(bodies: list[Volume]) -> None:
+    assert set(CaseSource(bodies, 5).groups) == {"body"}
+    assert all(body.name.startswith(PREFIX) for body in bodies)
