@@ -6,6 +6,7 @@ PySide6 with the manners of PythonQt. `start` boots it once per process. See REA
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import os
 import sys
@@ -108,7 +109,18 @@ def start() -> Host:
     return _running[0]
 
 
+def _make_none_immortal() -> None:
+    """Keep Python alive where the binding gives back None once too often.
+
+    PySide6 6.12 takes a reference from None at every call that returns nothing. Python 3.12 and later do not count them;
+    3.11 does, and ends the process when none is left, after some hundred thousand calls.
+    """
+    if sys.version_info < (3, 12):
+        ctypes.c_ssize_t.from_address(id(None)).value += 1 << 40
+
+
 def _boot() -> Host:
+    _make_none_immortal()
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     slicer = _import_slicer_alone()
     for folder in (_HERE / "stand_ins", _HERE / "stand_ins" / "modules"):
