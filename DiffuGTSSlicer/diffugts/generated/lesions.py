@@ -37,7 +37,7 @@ CT_SOFT_LEVEL = 0.535
 NOISE_LIMIT = 2.2
 """Standard deviations at which shape noise is clipped, so that a lesion's reach is known."""
 
-RADIUS_LIMIT_MM = {LesionKind.SOFT: 60.0, LesionKind.LUNG: 28.0, LesionKind.BRAIN: 32.0, LesionKind.BONE: 20.0}
+RADIUS_LIMIT_MM = {LesionKind.SOFT: 60.0, LesionKind.LUNG: 45.0, LesionKind.BRAIN: 32.0, LesionKind.BONE: 20.0}
 """Largest mean radius by kind; a brain tumour's oedema comes on top."""
 
 CENTRE_MARGIN = 3

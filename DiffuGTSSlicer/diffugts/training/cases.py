@@ -32,12 +32,15 @@ CROPS_ROUND_LESIONS = (48, 64, 64, 80, 96)
 
 MULTIPLE = 16
 AFFINE_SHARE, TIGHTER_SHARE, STRIPPED_SHARE = 0.5, 0.6, 0.35
+DIMMED_SHARE = 0.6
+"""MR is scaled by its brightest voxels: a large bright tumour leaves the healthy tissue dim, which must be learnt."""
+
 ORGAN_SHARE = 0.6
 """Of the lesions in scans with organ labels: share placed in a labelled organ, so that words meet organs."""
 
 RADII_MM = {
-    LesionKind.SOFT: (6.0, 35.0),
-    LesionKind.LUNG: (5.0, 28.0),
+    LesionKind.SOFT: (7.0, 35.0),
+    LesionKind.LUNG: (5.0, 45.0),
     LesionKind.BRAIN: (7.0, 32.0),
     LesionKind.BONE: (6.0, 20.0),
 }
@@ -149,6 +152,8 @@ class CaseSource:
         organs = volume.organs[box]
         scan = self._stripped(volume, scan)
         organ, kind, tissue = self._place(volume, scan, organs)
+        if volume.modality == "MR" and self.rng.random() < DIMMED_SHARE:
+            scan = scan * np.float32(self.rng.uniform(0.4, 0.9))
         lesions = np.zeros(scan.shape, bool)
         for _ in range(1 if organ is None else int(self.rng.integers(1, 3))):
             plan = draw_lesion(

@@ -38,7 +38,7 @@ def vary_intensities(intensities: np.ndarray, modality: str, rng: np.random.Gene
     if modality == "CT":
         varied = intensities * rng.uniform(0.98, 1.02) + np.float32(rng.uniform(-0.015, 0.015)) * (intensities > 0.02)
         return np.clip(varied, 0.0, 1.0).astype(np.float32)
-    varied = np.clip(intensities * rng.uniform(0.8, 1.2), 0.0, 1.3)
+    varied = np.clip(intensities * rng.uniform(0.7, 1.2), 0.0, 1.3)
     if rng.random() < 0.5:
         varied = varied ** rng.uniform(0.8, 1.25)
     if rng.random() < 0.3:  # a coil's bias field
