@@ -147,7 +147,13 @@ class DescribeSection:
         remember_descriptions(descriptions)
 
     def refresh(self) -> None:
-        """Show what the parameter node, the environment and the scene say now."""
+        """Show what the parameter node, the environment and the scene say now.
+
+        Not in the middle of loading or closing a scene: looking for a volume's DICOM data then would have Slicer merge the
+        subject hierarchies before all nodes are there.
+        """
+        if slicer.mrmlScene.IsImporting() or slicer.mrmlScene.IsClosing():
+            return
         self._showing = True
         try:
             self._show_choices()

@@ -7,6 +7,7 @@ signature only prints a warning, an unknown signal is an error here.
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -49,13 +50,19 @@ _CONNECTIONS = _Connections()
 
 def signatures_of(sender: QtCore.QObject) -> set[str]:
     """All signal signatures the sender's class has in Slicer; a Python subclass adds the signals it declares."""
-    meta = sender.metaObject()
+    return _signatures_of_class(type(sender))
+
+
+@functools.cache
+def _signatures_of_class(cls: type) -> set[str]:
+    """Asked once of each class: PySide6 may take a class's meta object away with an instance of it."""
+    meta = cls.staticMetaObject
     signatures: set[str] = set()
-    slicer_class = next((cls for cls in type(sender).__mro__ if "_stand_in_for_cpp" in vars(cls)), None)
+    slicer_class = next((base for base in cls.__mro__ if "_stand_in_for_cpp" in vars(base)), None)
     if slicer_class is not None:
         signatures |= SLICER_NAMES.signals(slicer_class.__name__)
         own = set(_cpp_signals(slicer_class.staticMetaObject))
-        qt_base = next(cls for cls in slicer_class.__mro__ if cls.__module__.startswith("PySide6."))
+        qt_base = next(base for base in slicer_class.__mro__ if base.__module__.startswith("PySide6."))
         signatures |= set(_cpp_signals(qt_base.staticMetaObject))
         signatures |= set(_cpp_signals(meta)) - own  # signals of a Python subclass
     else:
