@@ -96,3 +96,21 @@ def test_sizes_are_told_in_the_unit_that_people_use():
 def test_the_installing_program_needs_nothing_but_python():
     code = f"import sys; sys.path.insert(0, {str(LIBRARY)!r}); import DiffuGTSSlicerLib.package_install"
     assert subprocess.run([sys.executable, "-I", "-S", "-c", code]).returncode == 0
+
+
+def test_the_manual_explains_every_message():
+    manual = (LIBRARY.parent / "docs" / "installation.md").read_text(encoding="utf-8")
+    blanks = {
+        "folder": "…",
+        "line": "…",
+        "package": "…",
+        "wheel": "…",
+        "python": "…",
+        "version": "…",
+        "problems": ["…"],
+    }
+    for fault in Fault:
+        pieces = re.split(r"'?…'?", sentence_of(SetupFault(fault, **blanks)))
+        beginning = next(piece for piece in pieces if piece.strip()).strip()
+        words = " ".join(re.split(r"[.(,:]", beginning)[0].split()[:4]) or beginning
+        assert words in manual, f"{fault.name}: {words!r}"

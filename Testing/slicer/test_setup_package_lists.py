@@ -60,3 +60,9 @@ def test_no_package_that_comes_along_is_left_to_chance():
 
 def test_torch_is_fetched_in_the_version_of_the_constraints():
     assert torch_requirement(Environment(own_python=Path(sys.executable)).plan()) in lines_of(ROOT / "constraints.txt")
+
+
+def test_the_manual_names_the_torch_that_is_installed():
+    manual = (ROOT / "docs" / "installation.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"torch==[\w.]+", manual))
+    assert named == {line for line in lines_of(PACKAGE_LISTS / "constraints.txt") if name_of(line) == "torch"}
