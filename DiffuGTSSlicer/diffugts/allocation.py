@@ -1,6 +1,6 @@
-"""How this process gets memory from the system, on Linux.
+"""How this process gets memory from the system, and how it is told that there is none.
 
-glibc gives every freed block of more than 32 MB back to the kernel and asks for it again at the next layer, and
+On Linux glibc gives every freed block of more than 32 MB back to the kernel and asks for it again at the next layer, and
 every fresh page has to be zeroed and mapped. In 3-D networks on the CPU that was half of all processor time
 (docs/decisions.md). A process that computes keeps what it freed.
 """
@@ -9,6 +9,17 @@ from __future__ import annotations
 
 import ctypes
 import platform
+
+from diffugts.errors import MemoryShortageError
+
+ALLOCATION_FAILURES = (
+    "out of memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "failed to allocate",
+    "bad_alloc",
+)
+"""How torch and ITK word it, in lower case, where they raise no MemoryError."""
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 """Parameters of mallopt(3)."""
@@ -33,3 +44,10 @@ def give_back_freed_memory() -> bool:
     if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
         return False
     return bool(ctypes.CDLL(None).malloc_trim(0))
+
+
+def is_memory_shortage(error: BaseException) -> bool:
+    """Whether an exception says that memory ran out, the GPU's or the machine's."""
+    if isinstance(error, (MemoryError, MemoryShortageError)):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in ALLOCATION_FAILURES)

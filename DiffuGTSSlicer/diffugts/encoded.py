@@ -16,7 +16,8 @@ class EncodedScan:
     """What is kept of a scan between descriptions.
 
     `latents` (1, 4, k, j, i) normalised; `queries` by stride, float16; `mirrored` the queries of the left-right mirrored
-    scan, turned back, where the quality asked for them.
+    scan, turned back, where the quality asked for them; `notes` sentences for the user on how it was encoded. A model
+    without a trained attention encodes only what it is asked about: its latents here are empty, of no voxel.
     """
 
     scan: Scan
@@ -25,6 +26,7 @@ class EncodedScan:
     latents: torch.Tensor
     queries: Queries
     mirrored: Queries | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def nbytes(self) -> int:

@@ -10,7 +10,8 @@ same level with one fixed noise, which keeps the flow's path straight, and repla
 Lugmayr et al., CVPR 2022, without resampling).
 
 The compact preset starts from the expected tissue, one prediction at s = 1, and draws texture from there at
-`start_sigma` < 1: diffusion from pure noise was blotchy at its size (docs/decisions.md). MAISI presets start at 1.
+`start_sigma` < 1: diffusion from pure noise was blotchy at its size (docs/decisions.md). MAISI's networks start at 1, on
+MAISI's own noise levels; its first generation, which predicts the noise, is stepped by DDPM, DDIM or DPM-Solver++.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from diffusers import FlowMatchEulerDiscreteScheduler
+from diffusers import DDPMScheduler, FlowMatchEulerDiscreteScheduler
 from scipy import ndimage
 
 from diffugts.foundation.autoencoder import CELL, ScanAutoencoder
 from diffugts.foundation.denoiser import HoleDenoiser
-from diffugts.foundation.features import Check, fast_arithmetic, interruptible
+from diffugts.foundation.features import DEFAULT_TILE_VOXELS, Check, fast_arithmetic, interruptible
+from diffugts.foundation.noise_schedules import DenoisingScheduler, NoiseScheduler, flow_sigmas
+from diffugts.foundation.tiles import tiles
 
 CONTEXT_CELLS = 6
 """Known latent cells kept around the hole when only its surroundings are denoised."""
@@ -33,8 +36,8 @@ CONTEXT_CELLS = 6
 SMALLEST_CROP_CELLS = 24
 """Denoising crops are at least this large: the size the compact denoiser was trained on."""
 
-DECODER_HALO_CELLS = 6
-"""Latent cells around a crop that its decoding depends on."""
+DECODED_MARGIN_CELLS = 2
+"""Cells around the hole that are decoded with it: the soft edge and the residual's shell lie there."""
 
 EDGE_VOXELS = 2.0
 """Sigma of the soft edge by which decoded tissue is blended into the scan: no seam at the hole's border."""
@@ -67,7 +70,7 @@ def hole_cells(mask: np.ndarray, latent_shape: Sequence[int], dilation_cells: in
 @torch.no_grad()
 def inpaint(
     denoiser: HoleDenoiser,
-    scheduler: FlowMatchEulerDiscreteScheduler,
+    scheduler: NoiseScheduler,
     latents: torch.Tensor,
     hole: np.ndarray,
     modality_class: int,
@@ -75,50 +78,115 @@ def inpaint(
     start_sigma: float,
     seeds: Sequence[int],
     check: Check | None = None,
+    smallest_crop: int = SMALLEST_CROP_CELLS,
 ) -> Inpainting:
     """Fill the hole of normalised `latents` (1, 4, k, j, i), once per seed, all seeds in one batch.
 
-    `steps` is the number of Euler steps after the expected tissue; 0 gives the expected tissue itself.
+    `steps` is the number of steps after the expected tissue; 0 gives the expected tissue itself, where the network knows
+    it. The denoiser sees at least `smallest_crop` cells along each axis, where the scan has them.
     """
-    box = _crop_box(hole, latents.shape[2:], denoiser.multiple)
+    box = _crop_box(hole, latents.shape[2:], denoiser.multiple, smallest_crop)
     known = latents[(slice(None), slice(None)) + box].expand(len(seeds), -1, -1, -1, -1)
     inside = torch.from_numpy(hole[box]).to(latents.device)[None, None]
     within = inside.expand(len(seeds), 1, -1, -1, -1)
-    hole_level = within.to(latents.dtype)
     modality = torch.full((len(seeds),), modality_class, device=latents.device)
     noise = torch.cat([_noise(latents.shape, seed)[(slice(None), slice(None)) + box] for seed in seeds]).to(latents)
     with interruptible(denoiser, check), fast_arithmetic(latents.device):
-        found = known
-        if denoiser.config["conditioned"]:
-            sigma = torch.ones(len(seeds), device=latents.device)
-            found = denoiser(noise, sigma, known, hole_level, modality)
-        if steps:
-            start = start_sigma if denoiser.config["conditioned"] else 1.0
-            scheduler.set_timesteps(sigmas=list(np.linspace(start, start / steps, steps)), device=latents.device)
-            sample = (1 - start) * torch.where(within, found, known) + start * noise
-            for timestep, level, following in zip(scheduler.timesteps, scheduler.sigmas, scheduler.sigmas[1:]):
-                sigma = level.to(latents).expand(len(seeds))
-                clean = denoiser(sample, sigma, known, hole_level, modality)
-                sample = scheduler.step((sample - clean) / level, timestep, sample, return_dict=False)[0]
-                renoised = (1 - following) * known + following * noise
-                sample = torch.where(within, sample, renoised.to(sample))
-            found = sample
+        if isinstance(scheduler, FlowMatchEulerDiscreteScheduler):
+            found = _flow(denoiser, scheduler, known, within, noise, modality, steps, start_sigma)
+        else:
+            found = _denoise(denoiser, scheduler, known, within, noise, modality, steps, seeds)
     return Inpainting(torch.where(within, found.float(), known), box, hole)
+
+
+def _flow(
+    denoiser: HoleDenoiser,
+    scheduler: FlowMatchEulerDiscreteScheduler,
+    known: torch.Tensor,
+    within: torch.Tensor,
+    noise: torch.Tensor,
+    modality: torch.Tensor,
+    steps: int,
+    start_sigma: float,
+) -> torch.Tensor:
+    """Rectified flow inside the hole, the known latents on their straight path to the noise outside it."""
+    found, hole = known, within.to(known.dtype)
+    conditioned = denoiser.config["conditioned"]
+    if conditioned:
+        found = denoiser(noise, torch.ones(len(noise), device=known.device), known, hole, modality)
+    if not steps:
+        return found
+    start = start_sigma if conditioned else 1.0
+    even = list(np.linspace(start, start / steps, steps))
+    sigmas = even if conditioned else flow_sigmas(steps, int(np.prod(known.shape[2:])))
+    scheduler.set_timesteps(sigmas=sigmas, device=known.device)
+    sample = (1 - start) * torch.where(within, found, known) + start * noise
+    for timestep, level, following in zip(scheduler.timesteps, scheduler.sigmas, scheduler.sigmas[1:]):
+        sigma = level.to(known).expand(len(noise))
+        clean = denoiser(sample, sigma, known, hole, modality)
+        sample = scheduler.step((sample - clean) / level, timestep, sample, return_dict=False)[0]
+        renoised = (1 - following) * known + following * noise
+        sample = torch.where(within, sample, renoised.to(sample))
+    return sample
+
+
+def _denoise(
+    denoiser: HoleDenoiser,
+    scheduler: DenoisingScheduler,
+    known: torch.Tensor,
+    within: torch.Tensor,
+    noise: torch.Tensor,
+    modality: torch.Tensor,
+    steps: int,
+    seeds: Sequence[int],
+) -> torch.Tensor:
+    """Denoising diffusion inside the hole, the known latents noised to the same level outside it."""
+    scheduler.set_timesteps(max(1, steps), device=known.device)
+    drawn = {"generator": [torch.Generator().manual_seed(seed) for seed in seeds]}
+    chance = drawn if isinstance(scheduler, DDPMScheduler) else {}
+    sample = noise
+    for number, timestep in enumerate(scheduler.timesteps):
+        said = denoiser.predict(sample, timestep.expand(len(noise)), modality)
+        sample = scheduler.step(said, timestep, sample, return_dict=False, **chance)[0]
+        following = scheduler.timesteps[number + 1 : number + 2]
+        renoised = scheduler.add_noise(known, noise, following.expand(len(noise))) if len(following) else known
+        sample = torch.where(within, sample, renoised.to(sample))
+    return sample
+
+
+def decoded_box(hole: np.ndarray) -> tuple[slice, slice, slice]:
+    """The cells that need decoding for a hole (k, j, i) in cells of the whole scan: its bounding box with a margin."""
+    slices = []
+    for axis, size in enumerate(hole.shape):
+        seen = np.flatnonzero(hole.any(axis=tuple(a for a in range(3) if a != axis)))
+        low, high = (int(seen[0]), int(seen[-1]) + 1) if seen.size else (0, min(size, 1))
+        slices.append(slice(max(0, low - DECODED_MARGIN_CELLS), min(size, high + DECODED_MARGIN_CELLS)))
+    return slices[0], slices[1], slices[2]
 
 
 @torch.no_grad()
 def decode_box(
-    autoencoder: ScanAutoencoder, latents: torch.Tensor, box: tuple[slice, slice, slice], check: Check | None = None
+    autoencoder: ScanAutoencoder,
+    latents: torch.Tensor,
+    box: tuple[slice, slice, slice],
+    check: Check | None = None,
+    tile_voxels: int = DEFAULT_TILE_VOXELS,
 ) -> np.ndarray:
-    """Model intensities (k, j, i) of the cells in `box`, decoded from latents (1, 4, k, j, i) of the whole scan with a halo."""
-    wide = tuple(
-        slice(max(0, s.start - DECODER_HALO_CELLS), min(n, s.stop + DECODER_HALO_CELLS))
-        for s, n in zip(box, latents.shape[2:])
-    )
+    """Model intensities (k, j, i) of the cells in `box`, decoded from latents (1, 4, k, j, i) of the whole scan.
+
+    The decoder sees a halo of its own reach around the box, or around each tile of it.
+    """
+    halo = autoencoder.decoder_reach
+    size = [s.stop - s.start for s in box]
+    decoded = np.empty([n * CELL for n in size], np.float32)
     with interruptible(autoencoder, check), fast_arithmetic(latents.device):
-        decoded = autoencoder.decode(latents[(slice(None), slice(None)) + wide])[0, 0].float().cpu().numpy()
-    inner = tuple(slice((s.start - w.start) * CELL, (s.stop - w.start) * CELL) for s, w in zip(box, wide))
-    return decoded[inner]
+        for tile in tiles(size, tile_voxels // CELL**3, halo, 1):
+            core = tuple(slice(s.start + c.start, s.start + c.stop) for s, c in zip(box, tile.core))
+            wide = tuple(slice(max(0, c.start - halo), min(n, c.stop + halo)) for c, n in zip(core, latents.shape[2:]))
+            voxels = autoencoder.decode(latents[(slice(None), slice(None)) + wide])[0, 0].float().cpu().numpy()
+            inner = tuple(slice((c.start - w.start) * CELL, (c.stop - w.start) * CELL) for c, w in zip(core, wide))
+            decoded[tuple(slice(c.start * CELL, c.stop * CELL) for c in tile.core)] = voxels[inner]
+    return decoded
 
 
 def pasted(latents: torch.Tensor, inpainting: Inpainting, number: int) -> torch.Tensor:
@@ -157,15 +225,17 @@ def _cells(array: np.ndarray, latent_shape: Sequence[int], reduce: np.ufunc | ob
     return reduce(filled.reshape(k, CELL, j, CELL, i, CELL), axis=(1, 3, 5))  # type: ignore[operator]
 
 
-def _crop_box(hole: np.ndarray, shape: Sequence[int], multiple: int) -> tuple[slice, slice, slice]:
+def _crop_box(
+    hole: np.ndarray, shape: Sequence[int], multiple: int, smallest: int = SMALLEST_CROP_CELLS
+) -> tuple[slice, slice, slice]:
     slices = []
     for axis, size in enumerate(shape):
         seen = np.flatnonzero(hole.any(axis=tuple(a for a in range(3) if a != axis)))
         if seen.size == 0:
-            low, high = 0, min(size, SMALLEST_CROP_CELLS)
+            low, high = 0, min(size, smallest)
         else:
             low, high = int(seen[0]) - CONTEXT_CELLS, int(seen[-1]) + 1 + CONTEXT_CELLS
-        missing = max(0, SMALLEST_CROP_CELLS - (high - low))
+        missing = max(0, smallest - (high - low))
         low, high = max(0, low - missing // 2), min(size, high + missing - missing // 2)
         high = min(size, low + -(-(high - low) // multiple) * multiple)
         low = max(0, high - -(-(high - low) // multiple) * multiple)

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 import torch
-from diffusers import DiffusionPipeline, FlowMatchEulerDiscreteScheduler
+from diffusers import DiffusionPipeline
 
 from diffugts.attention import AnomalyAttention, Queries
 from diffugts.descriptions.bank import EmbeddingBank, embed_with_bank
@@ -34,22 +34,25 @@ from diffugts.descriptions.meaning import judge_by_meaning
 from diffugts.descriptions.templates import prompt_pair
 from diffugts.descriptions.vocabulary import load_vocabulary
 from diffugts.encoded import EncodedScan
-from diffugts.errors import Cancelled, DescriptionError
+from diffugts.errors import Cancelled, DescriptionError, ModelError
 from diffugts.findings.finding import Finding, ModelIdentity, Segmentation
 from diffugts.findings.lesions import VerdictRule, cut, measure_lesions, verdict
 from diffugts.foundation.autoencoder import ScanAutoencoder
 from diffugts.foundation.body import filled_body
 from diffugts.foundation.denoiser import HoleDenoiser, modality_class
 from diffugts.foundation.features import (
-    DEFAULT_TILE_VOXELS,
-    SMALL_TILE_VOXELS,
     Check,
     ScanFeatures,
     fast_arithmetic,
     pad_to_multiple,
+    padding_multiple,
     read_features,
+    read_latents,
 )
-from diffugts.inpainting import decode_box, hole_cells, inpaint, pasted
+from diffugts.foundation.memory import free_memory, in_tiles_that_fit, tile_voxels
+from diffugts.foundation.noise_schedules import NoiseScheduler
+from diffugts.inpainting import decode_box, decoded_box, hole_cells, inpaint, pasted
+from diffugts.marked_region import NO_ANOMALY_SCORE, examine_marked_region
 from diffugts.preset import ModelPreset, QualityLevel
 from diffugts.protocol import ProgressCallback, Quality, Region, Stage
 from diffugts.pseudo_healthy import PseudoHealthy, on_scan_grid, pseudo_healthy_scan
@@ -61,6 +64,15 @@ from diffugts.scans.working_grid import ScanOnGrid, to_working_grid
 BANK_FILE = "embedding_bank.safetensors"
 HALF = 2
 """The attention answers at every second voxel of the working grid."""
+
+UNLIMITED = 1 << 60
+"""Bytes no machine has."""
+
+NO_ATTENTION = (
+    "The model '{name}' has no trained attention, so it cannot search a scan for what words describe. Mark a region "
+    "(a box around what you see, or a rough mask) to have it examined, train the attention on your own data "
+    "(docs/training.md), or choose another model, such as 'compact'."
+)
 
 
 @dataclass(frozen=True)
@@ -75,19 +87,20 @@ class Attention:
 class DiffuGTSPipeline(DiffusionPipeline):
     """The whole method. See the module's docstring for its use.
 
-    Components: `autoencoder` and `denoiser` (frozen), `scheduler`, `attention` (trained), `text_encoder` and `tokenizer`
-    (optional: without them the preset's own encoder is loaded when the embedding bank does not know a text).
-    `low_memory` takes scans through the encoder in smaller tiles: slower, with the same result.
+    Components: `autoencoder` and `denoiser` (frozen), `scheduler`, `attention` (trained; without it a model can only
+    examine a region it is given), `text_encoder` and `tokenizer` (optional: without them the preset's own encoder is
+    loaded when the embedding bank does not know a text). `low_memory` takes scans through the autoencoder in smaller
+    tiles: slower, with the same result where it has no group normalisation and one close to it where it has.
     """
 
-    _optional_components = ["text_encoder", "tokenizer"]
+    _optional_components = ["attention", "text_encoder", "tokenizer"]
 
     def __init__(
         self,
         autoencoder: ScanAutoencoder,
         denoiser: HoleDenoiser,
-        scheduler: FlowMatchEulerDiscreteScheduler,
-        attention: AnomalyAttention,
+        scheduler: NoiseScheduler,
+        attention: AnomalyAttention | None = None,
         text_encoder: Any = None,
         tokenizer: Any = None,
         preset: ModelPreset | None = None,
@@ -103,7 +116,8 @@ class DiffuGTSPipeline(DiffusionPipeline):
             tokenizer=tokenizer,
         )
         for module in (autoencoder, denoiser, attention):
-            module.eval().requires_grad_(False)
+            if module is not None:
+                module.eval().requires_grad_(False)
         self.preset = preset or ModelPreset("unnamed", "A model without preset.json")
         self.bank = bank
         self.identity = ModelIdentity(self.preset.name, "", "")
@@ -135,9 +149,13 @@ class DiffuGTSPipeline(DiffusionPipeline):
     def encode(self, scan: Scan, progress: ProgressCallback | None = None, mirror: bool = False) -> EncodedScan:
         """Bring a scan to the working grid and through the frozen foundation; once per scan.
 
-        Raises ScanError for geometry or content the method cannot work on.
+        A model without a trained attention only brings it to the grid. Raises ScanError for geometry or content the method
+        cannot work on.
         """
-        grid = to_working_grid(scan, self.preset.spacing_mm, self.preset.ct_curve)
+        grid = to_working_grid(scan, self.preset.spacing_mm, self.preset.ct_curve, self.preset.mr_range)
+        if self.attention is None:
+            nothing = torch.empty((1, self.autoencoder.config["latent_channels"], 0, 0, 0))
+            return EncodedScan(scan, grid, modality_class(scan.modality, scan.sequence), nothing, {})
         return self.encode_grid(scan, grid, grid.intensities, progress, mirror)
 
     def encode_grid(
@@ -152,14 +170,25 @@ class DiffuGTSPipeline(DiffusionPipeline):
         grid = replace(grid, intensities=intensities)
         number = modality_class(scan.modality, scan.sequence)
         check = _Counter(progress, Stage.ENCODING, self._layers() * (2 if mirror else 1))
-        features = self._features(intensities, number, check)
+        features, notes = self._features(intensities, number, check)
         queries = self._queries(features)
         mirrored = None
         if mirror:
-            padded = pad_to_multiple(torch.from_numpy(intensities)[None, None], 16)[0, 0].numpy()
-            turned = self._features(padded[:, :, ::-1], number, check)
+            multiple = padding_multiple(self.denoiser)
+            padded = pad_to_multiple(torch.from_numpy(intensities)[None, None], multiple)[0, 0].numpy()
+            turned, _ = self._features(padded[:, :, ::-1], number, check)
             mirrored = {stride: query.flip(-1) for stride, query in self._queries(turned).items()}
-        return EncodedScan(scan, grid, number, features.latents, queries, mirrored)
+        return EncodedScan(scan, grid, number, features.latents, queries, mirrored, notes)
+
+    def encode_latents(
+        self, scan: EncodedScan, part: ScanOnGrid, progress: ProgressCallback | None = None
+    ) -> EncodedScan:
+        """The latents alone of a part of a scan's working grid: what inpainting needs."""
+        check = _Counter(progress, Stage.ENCODING, self._layers(self.autoencoder.network.encoder))
+        latents, used = in_tiles_that_fit(
+            lambda most: read_latents(self.autoencoder, self.denoiser, part.intensities, most, check), self._tile()
+        )
+        return replace(scan, grid=part, latents=latents, queries={}, mirrored=None, notes=self._shortage(used))
 
     def attend(
         self,
@@ -180,7 +209,8 @@ class DiffuGTSPipeline(DiffusionPipeline):
 
     def hole(self, encoded: EncodedScan, mask: np.ndarray) -> np.ndarray:
         """The hole, in latent cells, for a mask (k, j, i) of the working grid."""
-        body = filled_body(encoded.grid.intensities, encoded.scan.modality)
+        grid = encoded.grid
+        body = filled_body(grid.intensities, grid.modality, grid.body_intensity)
         return hole_cells(mask, encoded.latents.shape[2:], self.preset.dilation_cells, body)
 
     def inpaint(
@@ -204,24 +234,19 @@ class DiffuGTSPipeline(DiffusionPipeline):
             self.preset.start_sigma,
             seeds,
             check,
+            self.crop_cells,
         )
-        box = result.box
-        before = decode_box(self.autoencoder, encoded.latents, box, check)
-        after = np.median(
-            [
-                decode_box(self.autoencoder, pasted(encoded.latents, result, number), box, check)
-                for number in range(len(seeds))
-            ],
-            axis=0,
-        )
-        return pseudo_healthy_scan(encoded, hole, result, before, after)
+        box = decoded_box(hole)
+        before = self._decoded(encoded.latents, box, check)
+        filled = [self._decoded(pasted(encoded.latents, result, n), box, check) for n in range(len(seeds))]
+        return pseudo_healthy_scan(encoded, hole, result, before, np.median(filled, axis=0))
 
     def feature_residual(
         self, encoded: EncodedScan, healthy: PseudoHealthy, description: Description, check: Check | None = None
     ) -> np.ndarray:
         """R_f (k, j, i) at half the working grid's resolution: the attention's logit before and after, where it differs."""
         grid = encoded.grid
-        features = self._features(healthy.intensities, encoded.modality_class, check)
+        features, _ = self._features(healthy.intensities, encoded.modality_class, check)
         after = self._logits(self._queries(features), description, grid.modality, grid.sequence)[0]
         before = self._logits(encoded.queries, description, grid.modality, grid.sequence)[0]
         return (before - after).numpy()
@@ -253,6 +278,8 @@ class DiffuGTSPipeline(DiffusionPipeline):
         if isinstance(scan, Scan):
             with _timed(timings, "encode_s"):
                 scan = self.encode(scan, progress, mirror=level.mirror)
+        if self.attention is None:
+            return self._examined(scan, descriptions, quality, region, threshold, smallest_lesion_ml, seed, progress)
         rule = VerdictRule(threshold if threshold is not None else self.preset.threshold, self.preset.uncertain_margin)
         allowed = region_mask(scan.scan.geometry, region) if region is not None else None
         asked = self.understand(descriptions)
@@ -308,7 +335,7 @@ class DiffuGTSPipeline(DiffusionPipeline):
             timings_s=timings,
             model=self.identity,
             device=str(self.device),
-            notes=list(scan.scan.notes),
+            notes=[*scan.scan.notes, *scan.notes],
             cancelled=cancelled,
             unfinished=tuple(description.text for description in asked[len(findings) :]),
         )
@@ -337,6 +364,47 @@ class DiffuGTSPipeline(DiffusionPipeline):
         return full[:k, :j, :i]
 
     # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _examined(
+        self,
+        scan: EncodedScan,
+        descriptions: Sequence[str],
+        quality: str | Quality,
+        region: Region | None,
+        threshold: float | None,
+        smallest_lesion_ml: float,
+        seed: int,
+        progress: ProgressCallback | None,
+    ) -> Segmentation:
+        """The result for a marked region where there is no attention: one score map, whatever the words."""
+        if region is None:
+            raise ModelError(NO_ATTENTION.format(name=self.preset.name))
+        timings: dict[str, float] = {}
+        with _timed(timings, "inpaint_s"):
+            found = examine_marked_region(
+                self, scan, region, self.preset.qualities[Quality(quality).value], seed, progress
+            )
+        rule = VerdictRule(threshold if threshold is not None else self.preset.threshold, self.preset.uncertain_margin)
+        with _timed(timings, "measure_s"):
+            mask = cut(found.score, rule.threshold, smallest_lesion_ml, scan.scan.geometry)
+            highest = float(found.score.max())
+            asked = [Attention(d, found.score, highest) for d in self.understand(descriptions)]
+            findings = [self._finding(scan, a, found.score, mask, rule) for a in asked]
+        for finding in findings:
+            finding.notes.append(NO_ANOMALY_SCORE)
+        return Segmentation(
+            scan=scan.scan,
+            findings=findings,
+            pseudo_healthy=found.pseudo_healthy,
+            residual=found.residual,
+            hole=found.hole,
+            quality=Quality(quality),
+            seed=seed,
+            timings_s=timings,
+            model=self.identity,
+            device=str(self.device),
+            notes=[*scan.scan.notes, *found.notes],
+        )
 
     def _inpaint_suspected(
         self,
@@ -394,13 +462,53 @@ class DiffuGTSPipeline(DiffusionPipeline):
             notes=[*description.notes, *notes],
         )
 
-    def _features(self, intensities: np.ndarray, number: int, check: Check | None) -> ScanFeatures:
-        tile = SMALL_TILE_VOXELS if self.low_memory else DEFAULT_TILE_VOXELS
-        return read_features(self.autoencoder, self.denoiser, intensities, number, tile, check)
+    @property
+    def crop_cells(self) -> int:
+        """Latent cells the denoiser sees at least along each axis, on this device."""
+        return self.preset.crop_cells_on_cpu if self.device.type == "cpu" else self.preset.crop_cells
+
+    def _features(
+        self, intensities: np.ndarray, number: int, check: Check | None
+    ) -> tuple[ScanFeatures, tuple[str, ...]]:
+        """Features of a scan in tiles that fit, and a note where they had to be smaller than usual."""
+        features, used = in_tiles_that_fit(
+            lambda most: read_features(self.autoencoder, self.denoiser, intensities, number, most, check), self._tile()
+        )
+        return features, self._shortage(used)
+
+    def _decoded(self, latents: torch.Tensor, box: tuple[slice, slice, slice], check: Check | None) -> np.ndarray:
+        decoded, _ = in_tiles_that_fit(
+            lambda most: decode_box(self.autoencoder, latents, box, check, most), self._tile()
+        )
+        return decoded
+
+    def _tile(self) -> int:
+        """Voxels that may pass through the autoencoder at once, by what memory there is now."""
+        return tile_voxels(self._widest, free_memory(self.device), self.low_memory, self.device.type == "cuda")
+
+    def _shortage(self, used: int) -> tuple[str, ...]:
+        """A sentence for the user where tiles of `used` voxels are smaller than this device usually takes."""
+        usual = tile_voxels(self._widest, UNLIMITED, self.low_memory, self.device.type == "cuda")
+        if used >= usual:
+            return ()
+        exact = self.autoencoder.config["normalisation"] == "none"
+        effect = "The result is the same." if exact else "The result may differ a little from one with more memory."
+        return (f"Memory was short: the scan was encoded in tiles of {used / 1e6:.1f} million voxels. {effect}",)
+
+    @property
+    def _widest(self) -> int:
+        return int(self.autoencoder.config["channels"][0])
+
+    @property
+    def _heads(self) -> AnomalyAttention:
+        """The attention. Raises ModelError where the model has none."""
+        if self.attention is None:
+            raise ModelError(NO_ATTENTION.format(name=self.preset.name))
+        return self.attention
 
     def _queries(self, features: ScanFeatures) -> Queries:
         with torch.no_grad(), fast_arithmetic(self.device):
-            queries = self.attention.query(features.levels)
+            queries = self._heads.query(features.levels)
         return {stride: query.half() for stride, query in queries.items()}
 
     def _attend_one(self, encoded: EncodedScan, description: Description) -> Attention:
@@ -418,7 +526,7 @@ class DiffuGTSPipeline(DiffusionPipeline):
         """Logits (k, j, i) at half resolution and the presence logit of one description."""
         pair = prompt_pair(description, modality, sequence)
         embeddings = self._embed([pair.normal, pair.abnormal]).to(self.device)
-        maps = self.attention.attend(queries, embeddings[:1], embeddings[1:])
+        maps = self._heads.attend(queries, embeddings[:1], embeddings[1:])
         return maps.logits[0, 0].float().cpu(), maps.presence[0].float().cpu()
 
     def _embed(self, texts: list[str]) -> torch.Tensor:

@@ -36,9 +36,11 @@ class QualityLevel:
 class ModelPreset:
     """The choices that belong to a set of weights.
 
-    `spacing_mm` of the working grid; `ct_curve` HU knots and model intensities; `threshold` of the score map and
-    `uncertain_margin` below it; `dilation_cells` and `start_sigma` of the inpainting; `text_encoder` a preset of
-    `descriptions.encoder`.
+    `spacing_mm` of the working grid; `ct_curve` HU knots and model intensities; `mr_range` how MR is scaled (see
+    `scans.intensity.MR_RANGES`); `threshold` of the score map and `uncertain_margin` below it; `dilation_cells` and
+    `start_sigma` of the inpainting; `crop_cells` that the denoiser sees at least along each axis, where the scan has them,
+    and `crop_cells_on_cpu` where that would take too long; `text_encoder` a preset of `descriptions.encoder`, or a folder.
+    `random_weights` marks a model that only times the machinery: it is refused where a result is wanted.
     """
 
     name: str
@@ -46,11 +48,15 @@ class ModelPreset:
     modalities: tuple[str, ...] = ("CT", "MR")
     spacing_mm: float = 2.0
     ct_curve: tuple[tuple[float, ...], tuple[float, ...]] = COMPACT_CT_CURVE
+    mr_range: str = "foreground"
     text_encoder: str = "compact"
     threshold: float = 0.5
     uncertain_margin: float = 0.15
     dilation_cells: int = 1
     start_sigma: float = 0.5
+    crop_cells: int = 24
+    crop_cells_on_cpu: int = 24
+    random_weights: bool = False
     refinement: RefinementWeights = RefinementWeights()
     qualities: dict[str, QualityLevel] = field(
         default_factory=lambda: {

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from diffugts.encoded import EncodedScan
 from diffugts.foundation.autoencoder import CELL
-from diffugts.inpainting import Inpainting, blended
+from diffugts.inpainting import Inpainting, blended, decoded_box
 from diffugts.refinement import pixel_residual
 
 
@@ -32,19 +32,20 @@ class PseudoHealthy:
 def pseudo_healthy_scan(
     encoded: EncodedScan, hole: np.ndarray, result: Inpainting, before: np.ndarray, after: np.ndarray
 ) -> PseudoHealthy:
-    """Put together what was decoded of the inpainting's box: `before` the scan itself, `after` with healthy tissue.
+    """Put together what was decoded around the hole: `before` the scan itself, `after` with healthy tissue.
 
-    `hole` is bool in latent cells of the whole scan; `before` and `after` are model intensities of the box's voxels.
+    `hole` is bool in latent cells of the whole scan; `before` and `after` are model intensities of its `decoded_box`.
     """
     shape = encoded.grid.geometry.shape
-    voxels = tuple(slice(s.start * CELL, min(s.stop * CELL, n)) for s, n in zip(result.box, shape))
+    box = decoded_box(hole)
+    voxels = tuple(slice(s.start * CELL, min(s.stop * CELL, n)) for s, n in zip(box, shape))
     part = tuple(slice(0, v.stop - v.start) for v in voxels)
     signed, pixel = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     signed[voxels] = (before - after)[part]
     pixel[voxels] = pixel_residual(before, after)[part]
     wide = hole.repeat(CELL, 0).repeat(CELL, 1).repeat(CELL, 2)[tuple(slice(0, n) for n in shape)]
     return PseudoHealthy(
-        blended(encoded.grid.intensities, after.astype(np.float32), result.box, hole), pixel, signed, wide, result
+        blended(encoded.grid.intensities, after.astype(np.float32), box, hole), pixel, signed, wide, result
     )
 
 

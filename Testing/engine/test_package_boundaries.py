@@ -23,7 +23,7 @@ LAYERS = (
     {"generated", "foundation"},
     {"encoded", "attention", "inpainting", "refinement"},
     {"findings", "preset", "pseudo_healthy"},
-    {"pipeline", "models"},
+    {"pipeline", "models", "marked_region", "maisi"},
     {"worker", "training", "evaluation"},
     {"cli", "__main__"},
 )

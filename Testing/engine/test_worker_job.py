@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from diffugts.allocation import is_memory_shortage
 from diffugts.errors import (
     Cancelled,
     DiffuGTSError,
@@ -20,7 +21,7 @@ from diffugts.errors import (
     ScanError,
 )
 from diffugts.protocol import Request, ResultManifest, Stage
-from diffugts.worker.job import is_memory_shortage, run_request, segment_scan
+from diffugts.worker.job import run_request, segment_scan
 from diffugts.worker.shelf import ModelShelf
 from job_folders import job_folder
 from stand_in_pipeline import StandInLoader

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from diffugts.foundation.features import PADDING_MULTIPLE, encode_tiles, fast_arithmetic, pad_to_multiple
+from diffugts.foundation.features import encode_tiles, fast_arithmetic, pad_to_multiple, padding_multiple
 from diffugts.pipeline import DiffuGTSPipeline
 from diffugts.scans.scan import Scan
 from diffugts.scans.working_grid import to_working_grid
@@ -29,7 +29,9 @@ class EquivalenceReport:
 def measure_equivalence(pipeline: DiffuGTSPipeline, scan: Scan) -> EquivalenceReport:
     """Encode a scan whole and in tiles, in single precision and in bfloat16."""
     grid = to_working_grid(scan, pipeline.preset.spacing_mm, pipeline.preset.ct_curve)
-    voxels = pad_to_multiple(torch.from_numpy(grid.intensities)[None, None], PADDING_MULTIPLE).to(pipeline.device)
+    voxels = pad_to_multiple(torch.from_numpy(grid.intensities)[None, None], padding_multiple(pipeline.denoiser)).to(
+        pipeline.device
+    )
     whole, _ = encode_tiles(pipeline.autoencoder, voxels, 10**12)
     longest = max(voxels.shape[2:])
     plane = int(np.prod(voxels.shape[2:])) // longest

@@ -21,6 +21,8 @@ from diffusers.configuration_utils import register_to_config
 from monai.apps.generation.maisi.networks.autoencoderkl_maisi import AutoencoderKlMaisi, MaisiGroupNorm3D
 from torch import nn
 
+from diffugts.foundation.axes import AxisOrder, from_network, to_network
+
 CELL = 4
 """Voxels of the working grid per latent cell, along each axis."""
 
@@ -35,7 +37,8 @@ class ScanAutoencoder(ModelMixin, ConfigMixin):
     """Scans (n, 1, k, j, i), model intensities, to latents (n, 4, k/4, j/4, i/4) and back.
 
     Sizes must be multiples of 4. `normalisation` is "group" (MAISI) or "none" (compact); `shortcut` adds the
-    low-frequency path. `latent_mean` and `latent_std` are buffers, one value per channel.
+    low-frequency path; `axes` is the order the network reads, "xyz" for MAISI. `latent_mean` and `latent_std` are
+    buffers, one value per channel; MAISI's one scale factor is 1 / `latent_std`.
     """
 
     config_name = "config.json"
@@ -49,6 +52,7 @@ class ScanAutoencoder(ModelMixin, ConfigMixin):
         norm_groups: int = 8,
         normalisation: str = "none",
         shortcut: bool = True,
+        axes: AxisOrder = "kji",
     ) -> None:
         super().__init__()
         if normalisation not in ("none", "group"):
@@ -79,6 +83,36 @@ class ScanAutoencoder(ModelMixin, ConfigMixin):
         self.register_buffer("latent_mean", torch.zeros(latent_channels))
         self.register_buffer("latent_std", torch.ones(latent_channels))
 
+    @property
+    def taps(self) -> dict[int, tuple[int, ...]]:
+        """Stride in voxels of the working grid -> encoder blocks whose outputs are features: the last before each stride ends.
+
+        Stride 2 is read twice, behind the strided convolution and behind the level's last residual block.
+        """
+        first, second, third = self.config["residual_blocks"]
+        down = 1 + first
+        return {2: (down, down + second), 4: (down + second + 1 + third,)}
+
+    @property
+    def tap_channels(self) -> dict[int, int]:
+        """Stride -> channels of the features that `taps` give together."""
+        first, second, third = self.config["channels"]
+        return {2: first + second, 4: third}
+
+    @property
+    def encoder_reach(self) -> int:
+        """Voxels to each side that a latent cell depends on through convolutions, rounded up to whole cells."""
+        first, second, third = self.config["residual_blocks"]
+        reach = 1 + 2 * first + 1 + 2 * (2 * second) + 2 + 4 * (2 * third) + 4
+        return -(-reach // CELL) * CELL
+
+    @property
+    def decoder_reach(self) -> int:
+        """Latent cells to each side that a decoded voxel depends on through convolutions."""
+        first, second, third = self.config["residual_blocks"]
+        reach = 4 * (1 + 2 * third) + 2 * (1 + 2 * second) + 1 + 2 * first + 1
+        return -(-reach // CELL)
+
     def encode(
         self, intensities: torch.Tensor, taps: Sequence[int] = ()
     ) -> tuple[torch.Tensor, dict[int, torch.Tensor]]:
@@ -87,14 +121,15 @@ class ScanAutoencoder(ModelMixin, ConfigMixin):
         With three levels of one residual block the compact encoder has blocks 0 (convolution), 1 (16 channels,
         full resolution), 2 (down: 16 at 1/2), 3 (32 at 1/2), 4 (down: 32 at 1/4), 5 (64 at 1/4).
         """
-        hidden, features = self._through_encoder(intensities, taps)
-        mean = self.network.quant_conv_mu(hidden).float()
+        hidden, features = self._through_encoder(to_network(intensities, self.config["axes"]), taps)
+        mean = from_network(self.network.quant_conv_mu(hidden).float(), self.config["axes"])
         return self.normalise(self._add_cell_means(mean, intensities)), features
 
     def posterior(self, intensities: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and standard deviation of the latents before normalisation: for training only."""
-        mean, sigma = self.network.encode(intensities)
-        return self._add_cell_means(mean.float(), intensities), sigma.float()
+        axes = self.config["axes"]
+        mean, sigma = self.network.encode(to_network(intensities, axes))
+        return self._add_cell_means(from_network(mean.float(), axes), intensities), from_network(sigma.float(), axes)
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """Model intensities (n, 1, k, j, i), float32, of normalised latents."""
@@ -102,7 +137,8 @@ class ScanAutoencoder(ModelMixin, ConfigMixin):
 
     def decode_unnormalised(self, latents: torch.Tensor) -> torch.Tensor:
         """Model intensities of latents as `posterior` gives them: for training only."""
-        intensities = self.network.decode(latents).float()
+        axes = self.config["axes"]
+        intensities = from_network(self.network.decode(to_network(latents, axes)).float(), axes)
         if self.config["shortcut"]:
             means = functional.interpolate(latents[:, :1].float(), scale_factor=CELL, mode="trilinear")
             intensities = intensities + means / SHORTCUT_GAIN + SHORTCUT_CENTRE
@@ -119,7 +155,7 @@ class ScanAutoencoder(ModelMixin, ConfigMixin):
         for index, block in enumerate(self.network.encoder.blocks):
             hidden = block(hidden)
             if index in taps:
-                features[index] = hidden
+                features[index] = from_network(hidden, self.config["axes"])
         return hidden, features
 
     def _add_cell_means(self, latents: torch.Tensor, intensities: torch.Tensor) -> torch.Tensor:

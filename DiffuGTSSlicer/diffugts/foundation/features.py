@@ -4,8 +4,9 @@ Stride 2 and 4 come from the autoencoder's encoder, 4 and 8 from the denoiser's 
 lightly noised scan (sigma 0.1, one fixed noise). The denoiser's share was worth 0.05 to 0.08 DSC in the first
 proof (docs/decisions.md). Everything here is computed once per scan and kept.
 
-Large scans pass through the encoder in tiles with a halo. Without group normalisation the encoder sees
-`ENCODER_REACH` voxels and no further: with that halo tiles equal the whole.
+Large scans pass through the encoder in tiles with a halo. Without group normalisation the encoder sees its
+`encoder_reach` and no further: with that halo tiles equal the whole. With it (MAISI) a tile has statistics of its own,
+and tiles only come close (docs/benchmarks.md).
 """
 
 from __future__ import annotations
@@ -21,21 +22,13 @@ from torch import nn
 
 from diffugts.foundation.autoencoder import CELL, ScanAutoencoder
 from diffugts.foundation.denoiser import HoleDenoiser
-
-ENCODER_TAPS = {2: (2, 3), 4: (5,)}
-"""Stride in voxels of the working grid -> blocks of the compact encoder."""
-
-DENOISER_STAGES = {8: (0,), 4: (1, 2)}
-"""Stride -> stages of the denoiser's up-path, coarse to fine."""
+from diffugts.foundation.tiles import Tile, tiles
 
 FEATURE_SIGMA = 0.1
-ENCODER_REACH = 24
-"""Voxels a latent cell of the compact encoder depends on, to each side (22 by its layers), as a multiple of `CELL`."""
-
-PADDING_MULTIPLE = 16
 NOISE_PERIOD = 32
 DEFAULT_TILE_VOXELS = 12_000_000
-SMALL_TILE_VOXELS = 2_500_000
+TILE_STEP = 16
+"""Tiles begin at multiples of so many voxels: of a cell, and of every feature's stride."""
 
 Check = Callable[[], None]
 """Called between layers; may raise `Cancelled`."""
@@ -68,12 +61,34 @@ def read_features(
     """
     device = autoencoder.latent_mean.device
     scan = pad_to_multiple(
-        torch.from_numpy(np.ascontiguousarray(intensities, np.float32))[None, None], PADDING_MULTIPLE
+        torch.from_numpy(np.ascontiguousarray(intensities, np.float32))[None, None], padding_multiple(denoiser)
     )
     with interruptible(autoencoder, check), interruptible(denoiser, check), fast_arithmetic(device):
         latents, encoder_levels = encode_tiles(autoencoder, scan.to(device), tile_voxels)
         levels = add_denoiser_levels(denoiser, latents, encoder_levels, modality_class)
     return ScanFeatures(latents, levels, tuple(intensities.shape))  # type: ignore[arg-type]
+
+
+@torch.no_grad()
+def read_latents(
+    autoencoder: ScanAutoencoder,
+    denoiser: HoleDenoiser,
+    intensities: np.ndarray,
+    tile_voxels: int = DEFAULT_TILE_VOXELS,
+    check: Check | None = None,
+) -> torch.Tensor:
+    """Latents alone (1, 4, k/4, j/4, i/4), normalised, of the padded scan: what inpainting needs."""
+    device = autoencoder.latent_mean.device
+    scan = pad_to_multiple(
+        torch.from_numpy(np.ascontiguousarray(intensities, np.float32))[None, None], padding_multiple(denoiser)
+    ).to(device)
+    size = scan.shape[2:]
+    plan = tiles(size, tile_voxels, autoencoder.encoder_reach, TILE_STEP)
+    latents = scan.new_empty((1, autoencoder.config["latent_channels"]) + tuple(n // CELL for n in size))
+    with interruptible(autoencoder, check), fast_arithmetic(device):
+        for tile in plan:
+            _fill(latents, autoencoder.encode(scan[(slice(None), slice(None)) + tile.wide])[0], tile, CELL)
+    return latents
 
 
 def features_of_crops(
@@ -85,25 +100,24 @@ def features_of_crops(
 
 
 def encode_tiles(
-    autoencoder: ScanAutoencoder, scan: torch.Tensor, tile_voxels: int, halo: int = ENCODER_REACH
+    autoencoder: ScanAutoencoder, scan: torch.Tensor, tile_voxels: int, halo: int | None = None
 ) -> tuple[torch.Tensor, dict[int, torch.Tensor]]:
-    """Latents and encoder features of (1, 1, k, j, i), cut along the longest axis into slabs with a halo."""
+    """Latents and encoder features of (1, 1, k, j, i), cut into tiles with a halo of voxels (a multiple of a cell)."""
     size = scan.shape[2:]
     if np.prod(size) <= tile_voxels:
         return _encode(autoencoder, scan)
-    axis = int(np.argmax(size))
-    plane = int(np.prod(size)) // size[axis]
-    thickness = max(2 * PADDING_MULTIPLE, (tile_voxels // plane - 2 * halo) // PADDING_MULTIPLE * PADDING_MULTIPLE)
-    pieces = []
-    for start in range(0, size[axis], thickness):
-        stop = min(start + thickness, size[axis])
-        low, high = max(0, start - halo), min(size[axis], stop + halo)
-        latents, levels = _encode(autoencoder, scan.narrow(axis + 2, low, high - low))
-        kept = {s: t.narrow(axis + 2, (start - low) // s, (stop - start) // s).clone() for s, t in levels.items()}
-        cells = latents.narrow(axis + 2, (start - low) // CELL, (stop - start) // CELL).clone()
-        pieces.append((cells, kept))
-    together = torch.cat([latents for latents, _ in pieces], dim=axis + 2)
-    return together, {s: torch.cat([kept[s] for _, kept in pieces], dim=axis + 2) for s in pieces[0][1]}
+    together: torch.Tensor | None = None
+    levels: dict[int, torch.Tensor] = {}
+    for tile in tiles(size, tile_voxels, autoencoder.encoder_reach if halo is None else halo, TILE_STEP):
+        latents, part = _encode(autoencoder, scan[(slice(None), slice(None)) + tile.wide])
+        if together is None:
+            together = latents.new_empty(latents.shape[:2] + tuple(n // CELL for n in size))
+            levels = {s: t.new_empty(t.shape[:2] + tuple(n // s for n in size)) for s, t in part.items()}
+        _fill(together, latents, tile, CELL)
+        for stride, level in levels.items():
+            _fill(level, part[stride], tile, stride)
+    assert together is not None
+    return together, levels
 
 
 def add_denoiser_levels(
@@ -115,9 +129,21 @@ def add_denoiser_levels(
     prediction, stages = denoiser.features(latents, FEATURE_SIGMA, modality, noise.expand_as(latents))
     joined = {stride: [level] for stride, level in levels.items()}
     joined[CELL] += [latents, prediction - latents]
-    for stride, numbers in DENOISER_STAGES.items():
+    for stride, numbers in denoiser.feature_stages.items():
         joined.setdefault(stride, []).extend(stages[number] for number in numbers)
     return {stride: torch.cat([t.float() for t in tensors], dim=1) for stride, tensors in joined.items()}
+
+
+def feature_channels(autoencoder: ScanAutoencoder, denoiser: HoleDenoiser) -> dict[int, int]:
+    """Stride -> channels of the features of a foundation: what an attention on top of it must be made for."""
+    channels = {s: autoencoder.tap_channels.get(s, 0) + denoiser.feature_channels.get(s, 0) for s in (2, 4, 8)}
+    channels[CELL] += 2 * autoencoder.config["latent_channels"]
+    return channels
+
+
+def padding_multiple(denoiser: HoleDenoiser) -> int:
+    """Scans are filled up to a multiple of so many voxels: the denoiser halves the latents once per level but the first."""
+    return CELL * denoiser.multiple
 
 
 def noise_field(shape: tuple[int, ...] | torch.Size, channels: int, seed: int = 0) -> torch.Tensor:
@@ -160,6 +186,11 @@ def fast_arithmetic(device: torch.device) -> torch.autocast:
 
 
 def _encode(autoencoder: ScanAutoencoder, scan: torch.Tensor) -> tuple[torch.Tensor, dict[int, torch.Tensor]]:
-    taps = [block for blocks in ENCODER_TAPS.values() for block in blocks]
-    latents, outputs = autoencoder.encode(scan, taps)
-    return latents, {s: torch.cat([outputs[b] for b in blocks], dim=1) for s, blocks in ENCODER_TAPS.items()}
+    latents, outputs = autoencoder.encode(scan, [block for blocks in autoencoder.taps.values() for block in blocks])
+    return latents, {s: torch.cat([outputs[b] for b in blocks], dim=1) for s, blocks in autoencoder.taps.items()}
+
+
+def _fill(whole: torch.Tensor, part: torch.Tensor, tile: Tile, stride: int) -> None:
+    """Write a tile's core, at `stride` voxels to an element, into the whole."""
+    core, inner = (tuple(slice(s.start // stride, s.stop // stride) for s in box) for box in (tile.core, tile.inner))
+    whole[(slice(None), slice(None)) + core] = part[(slice(None), slice(None)) + inner]

@@ -20,6 +20,10 @@ COMPACT_CT_CURVE = ((-1000.0, -160.0, 240.0, 1000.0), (0.0, 0.2, 0.85, 1.0))
 MAISI_CT_CURVE = ((-1000.0, 1000.0), (0.0, 1.0))
 """HU knots of NVIDIA's MAISI models: linear, clipped (NV-Generate-CTMR, scripts/transforms.py)."""
 
+MR_RANGES = ("foreground", "all voxels")
+"""How MR is scaled: by percentiles of its foreground and clipped (compact), or as MAISI was trained, by the 0th and 99.5th
+percentile of all voxels, background included, and not clipped (NV-Generate-CTMR, scripts/transforms.py)."""
+
 MR_CEILING = 1.3
 """MR model intensities above this are clipped: a few coil-near voxels would rule every convolution."""
 
@@ -43,15 +47,19 @@ class IntensityCurve:
         return np.interp(intensities, self.model, self.units).astype(np.float32)
 
 
-def intensity_curve(scan: Scan, ct_curve: tuple[tuple[float, ...], tuple[float, ...]]) -> IntensityCurve:
-    """The curve for one scan: `ct_curve` for CT; for MR the scan's own foreground percentiles.
+def intensity_curve(
+    scan: Scan, ct_curve: tuple[tuple[float, ...], tuple[float, ...]], mr_range: str = "foreground"
+) -> IntensityCurve:
+    """The curve for one scan: `ct_curve` for CT; for MR the scan's own percentiles, see `MR_RANGES`.
 
-    MR: 0 stays 0 and the 99.5th percentile of the non-zero voxels becomes 1. Scans with negative
+    MR by its foreground: 0 stays 0 and the 99.5th percentile of the non-zero voxels becomes 1. Scans with negative
     values (z-scored, already normalised) take their 0.5th percentile as 0 instead; their background is
     the value of the first voxel. Raises ScanError for a constant image.
     """
     if scan.modality == "CT":
         return IntensityCurve(*map(tuple, ct_curve))
+    if mr_range == "all voxels":
+        return _curve_of_all_voxels(scan)
     sample = scan.voxels[::2, ::2, ::2] if min(scan.voxels.shape) >= 16 else scan.voxels
     if float(sample.min()) < 0:
         foreground = sample[np.abs(sample - scan.voxels.flat[0]) > 1e-6]
@@ -68,6 +76,16 @@ def intensity_curve(scan: Scan, ct_curve: tuple[tuple[float, ...], tuple[float, 
             "The scan has almost no contrast: its foreground is constant. Choose a volume with an image in it."
         )
     return IntensityCurve((low, low + MR_CEILING * (high - low)), (0.0, MR_CEILING))
+
+
+def _curve_of_all_voxels(scan: Scan) -> IntensityCurve:
+    lowest, highest = float(scan.voxels.min()), float(scan.voxels.max())
+    one = float(np.percentile(scan.voxels, 99.5))
+    if one <= lowest:
+        raise ScanError(
+            "The scan is empty or almost so: 99.5 % of its voxels have the same value. Choose a volume with an image in it."
+        )
+    return IntensityCurve((lowest, highest), (0.0, (highest - lowest) / (one - lowest)))
 
 
 def without_padding(scan: Scan, curve: IntensityCurve) -> np.ndarray:

@@ -7,7 +7,7 @@ scan's own grid, exactly, by `ScanOnGrid.to_scan`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import SimpleITK as sitk
@@ -16,7 +16,10 @@ from diffugts.scans.intensity import IntensityCurve, intensity_curve, without_pa
 from diffugts.scans.scan import Geometry, Scan
 
 BODY_INTENSITY = {"CT": 0.12, "MR": 0.05}
-"""Model intensity above which a voxel is body: about -500 HU, 5 % of an MR's bright tissue."""
+"""Model intensity above which a voxel is body: about -500 HU by the compact curve, 5 % of an MR's bright tissue."""
+
+BODY_HU = -496.0
+"""HU above which a voxel is body, whatever a model's curve makes of it: 0.12 by the compact one."""
 
 BODY_MARGIN = 2
 """Voxels of the working grid kept around the body's bounding box."""
@@ -36,6 +39,15 @@ class ScanOnGrid:
     scan_geometry: Geometry
     modality: str
     sequence: str | None
+
+    @property
+    def body_intensity(self) -> float:
+        """Model intensity above which a voxel is body."""
+        return float(self.curve.forward(np.array(BODY_HU))) if self.modality == "CT" else BODY_INTENSITY["MR"]
+
+    def part(self, box: tuple[slice, slice, slice]) -> ScanOnGrid:
+        """The grid's part within slices (k, j, i); its results return to the same scan."""
+        return replace(self, intensities=self.intensities[box], geometry=self.geometry.part(box))
 
     def to_scan(
         self, array: np.ndarray, outside: float = 0.0, box: tuple[slice, slice, slice] | None = None
@@ -110,9 +122,9 @@ def resampled(image: sitk.Image, spacing_mm: float, interpolator: int = sitk.sit
     return resample.Execute(image)
 
 
-def body_box(intensities: np.ndarray, modality: str) -> tuple[slice, slice, slice]:
+def body_box(intensities: np.ndarray, body_intensity: float) -> tuple[slice, slice, slice]:
     """Slices (k, j, i) of the body's bounding box with a small margin; the whole grid where no body is seen."""
-    body = intensities > BODY_INTENSITY[modality]
+    body = intensities > body_intensity
     slices = []
     for axis in range(3):
         seen = np.flatnonzero(body.any(axis=tuple(a for a in range(3) if a != axis)))
@@ -122,25 +134,19 @@ def body_box(intensities: np.ndarray, modality: str) -> tuple[slice, slice, slic
     return tuple(slices)  # type: ignore[return-value]
 
 
-def to_working_grid(scan: Scan, spacing_mm: float, ct_curve: tuple[tuple[float, ...], tuple[float, ...]]) -> ScanOnGrid:
+def to_working_grid(
+    scan: Scan,
+    spacing_mm: float,
+    ct_curve: tuple[tuple[float, ...], tuple[float, ...]],
+    mr_range: str = "foreground",
+) -> ScanOnGrid:
     """Bring a scan to a model's working grid. Raises ScanError for sheared axes or a constant image."""
     scan.geometry.require_orthonormal()
-    curve = intensity_curve(scan, ct_curve)
+    curve = intensity_curve(scan, ct_curve, mr_range)
     image = resampled(oriented(scan.geometry.image(without_padding(scan, curve))), spacing_mm)
     intensities = curve.forward(sitk.GetArrayViewFromImage(image))
-    box = body_box(intensities, scan.modality)
-    start_xyz = [box[2].start, box[1].start, box[0].start]
-    geometry = Geometry(
-        size=(box[2].stop - box[2].start, box[1].stop - box[1].start, box[0].stop - box[0].start),
-        spacing_mm=image.GetSpacing(),
-        origin_mm=image.TransformIndexToPhysicalPoint([int(v) for v in start_xyz]),
-        direction=image.GetDirection(),
+    whole = ScanOnGrid(
+        intensities, Geometry.of(image), curve, scan.geometry, modality=scan.modality, sequence=scan.sequence
     )
-    return ScanOnGrid(
-        intensities=np.ascontiguousarray(intensities[box]),
-        geometry=geometry,
-        curve=curve,
-        scan_geometry=scan.geometry,
-        modality=scan.modality,
-        sequence=scan.sequence,
-    )
+    box = body_box(intensities, whole.body_intensity)
+    return replace(whole.part(box), intensities=np.ascontiguousarray(intensities[box]))

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from diffugts.allocation import is_memory_shortage
 from diffugts.errors import InstallationError, MemoryShortageError, RequestError
 from diffugts.protocol import ProgressCallback, Request, ResultManifest, Stage
 from diffugts.worker.scan_key import scan_key
@@ -19,15 +20,6 @@ from diffugts.worker.shelf import ModelKey, ModelShelf
 if TYPE_CHECKING:
     from diffugts.findings.finding import Segmentation
     from diffugts.scans.scan import Scan
-
-ALLOCATION_FAILURES = (
-    "out of memory",
-    "can't allocate memory",
-    "cannot allocate memory",
-    "failed to allocate",
-    "bad_alloc",
-)
-"""How torch and ITK word it, in lower case, where they raise no MemoryError."""
 
 
 def run_request(
@@ -79,13 +71,6 @@ def segment_scan(request: Request, shelf: ModelShelf, progress: ProgressCallback
         ) from error
     segmentation.notes.append("Memory was short; the scan was taken in small tiles.")
     return segmentation
-
-
-def is_memory_shortage(error: BaseException) -> bool:
-    """Whether an exception says that memory ran out, the GPU's or the machine's."""
-    if isinstance(error, (MemoryError, MemoryShortageError)):
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in ALLOCATION_FAILURES)
 
 
 def _segment_once(request: Request, shelf: ModelShelf, progress: ProgressCallback, low_memory: bool) -> Segmentation:
