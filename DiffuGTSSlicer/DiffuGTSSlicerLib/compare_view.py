@@ -1,37 +1,27 @@
 """Three linked panes: scan with outline, scan with heat map, pseudo-healthy scan (or the residual).
 
 The panes have view nodes of their own and a view group of their own, so that nothing in the user's views is changed. What
-is changed for the time being, the layout and where and how the segments are drawn, is put back by `leave`.
+is changed for the time being, the layout and where and how the segments are drawn, is put back by `leave`. A scene
+saved meanwhile opens in the layout of whoever opens it: this one may not be known there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Protocol
-from xml.sax.saxutils import quoteattr
 
 import slicer
-import vtk
+from slicer.i18n import tr as _
 
-LAYOUT_ID = 9471
-VIEW_GROUP = 47
+from DiffuGTSSlicerLib.compare_layout import LAYOUT_ID, Pane, Plane, layout_description
+from DiffuGTSSlicerLib.outline_drawing import begin_outline, end_all_outlines
+from DiffuGTSSlicerLib.pane_label import PaneLabel
+from DiffuGTSSlicerLib.window_level_link import WindowLevelLink
 
 MAP_OPACITY = 0.6
-
-
-class Pane(Enum):
-    """The panes from left to right: the tag of the slice view and the word on its bar."""
-
-    SCAN = ("DiffuGTSScan", "Scan", "#F34A33")
-    SCORE = ("DiffuGTSScore", "Score", "#EDD54C")
-    HEALTHY = ("DiffuGTSHealthy", "Healthy", "#6EB04B")
-
-    @property
-    def tag(self) -> str:
-        """The slice view's singleton tag, by which the layout manager knows it."""
-        return self.value[0]
+HALF_FADED = 0.5
 
 
 class ThirdPane(Enum):
@@ -59,73 +49,93 @@ class Compared:
     residual: slicer.vtkMRMLScalarVolumeNode | None = None
 
 
-@dataclass(frozen=True)
-class _Drawn:
-    """How a segmentation was drawn before."""
-
-    display_id: str
-    view_ids: tuple[str, ...]
-    filled: bool
-
-
 class CompareView:
     """The comparison; one per module.
 
     Args:
         scene: the scene.
         layout_manager: `slicer.app.layoutManager()`.
-        label: writes words into a pane's corner: (pane's slice widget, text).
+        make_label: makes the label of a pane (a qMRMLSliceWidget): something with `say(text)` and `remove()`.
     """
 
     def __init__(
         self,
         scene: slicer.vtkMRMLScene,
         layout_manager: LayoutManager,
-        label: Callable[[Any, str], None] | None = None,
+        make_label: Callable[[Any], PaneLabel] = PaneLabel,
     ) -> None:
-        self._scene, self._manager, self._label = scene, layout_manager, label or write_in_corner
+        self.scene = scene
+        self._manager, self._make_label = layout_manager, make_label
         self._compared: Compared | None = None
         self._earlier_layout: int | None = None
-        self._drawn: _Drawn | None = None
+        self._link: WindowLevelLink | None = None
+        self._labels: dict[Pane, PaneLabel] = {}
         self._legend_id = ""
-        self._third = ThirdPane.PSEUDO_HEALTHY
-        self._fade = 1.0
+        self._third, self._plane, self._fade = ThirdPane.PSEUDO_HEALTHY, Plane.AXIAL, 1.0
 
     @property
     def active(self) -> bool:
         """Whether the panes are shown."""
-        return self._earlier_layout is not None and self._layout_node().GetViewArrangement() == LAYOUT_ID
+        return self._earlier_layout is not None and self.layout_node.GetViewArrangement() == LAYOUT_ID
+
+    @property
+    def left_by_user(self) -> bool:
+        """Whether the user chose another layout while the panes were shown; `leave` then puts back everything else."""
+        return self._earlier_layout is not None and self.layout_node.GetViewArrangement() != LAYOUT_ID
 
     @property
     def fade(self) -> float:
         """How much of the third pane's own volume is seen: 0 the scan alone, 1 it alone."""
         return self._fade
 
+    @property
+    def third(self) -> ThirdPane:
+        """What the right pane shows."""
+        return self._third
+
+    @property
+    def compared(self) -> Compared | None:
+        """What is compared now."""
+        return self._compared
+
+    @property
+    def layout_node(self) -> slicer.vtkMRMLLayoutNode:
+        """Where the application keeps its layout."""
+        return self._manager.layoutLogic().GetLayoutNode()
+
     def enter(self, compared: Compared) -> None:
-        """Show the panes, or show other nodes in them."""
-        layout = self._layout_node()
-        if not self.active:
-            self._earlier_layout = layout.GetViewArrangement()
+        """Show the panes, or show other nodes in them; the same scan stays at the slice that is looked at."""
+        layout, same_scan = self.layout_node, self._compared is not None and self._compared.scan is compared.scan
+        begins = not self.active
+        self._put_back()
+        if begins:
             description = layout_description()
             if not layout.SetLayoutDescription(LAYOUT_ID, description):
                 layout.AddLayoutDescription(LAYOUT_ID, description)
+            self._earlier_layout = layout.GetViewArrangement()
             layout.SetViewArrangement(LAYOUT_ID)
-        self._put_back_drawing()
-        self._remove_legend()
+            layout.SetSaveWithScene(False)
         self._compared = compared
         if compared.pseudo_healthy is None and compared.residual is not None:
             self._third = ThirdPane.RESIDUAL
+        elif compared.residual is None:
+            self._third = ThirdPane.PSEUDO_HEALTHY
+        self._labels = {pane: self._make_label(self._widget(pane)) for pane in Pane}
         self._fill_panes()
-        self._draw_outline()
-        self._add_legend()
-        self._fit()
+        self._draw()
+        if compared.pseudo_healthy is not None:
+            self._link = WindowLevelLink(compared.scan, compared.pseudo_healthy)
+        if begins or not same_scan:
+            self.show_plane(self._plane)
 
     def leave(self) -> None:
         """Put the earlier layout and drawing back. Where the user has chosen another layout meanwhile, that one stays."""
-        self._put_back_drawing()
-        self._remove_legend()
-        if self.active:
-            self._layout_node().SetViewArrangement(self._earlier_layout)
+        active, layout = self.active, self.layout_node
+        self._put_back()
+        if active:
+            layout.SetViewArrangement(self._earlier_layout)
+        if self._earlier_layout is not None:
+            layout.SetSaveWithScene(True)
         self._earlier_layout = self._compared = None
 
     def show_third(self, what: ThirdPane) -> None:
@@ -133,30 +143,39 @@ class CompareView:
         self._third = what
         self._fill_panes()
 
-    def show_score_map(self, score_map: slicer.vtkMRMLScalarVolumeNode) -> None:
-        """Show another description's map in the middle."""
+    def show_plane(self, plane: Plane) -> None:
+        """Turn all panes to a plane and show the whole scan in it."""
+        self._plane = plane
         if self._compared is None:
             return
-        seen = self._compared
-        self._remove_legend()
-        self._compared = Compared(seen.scan, seen.segmentation, score_map, seen.pseudo_healthy, seen.residual)
-        self._fill_panes()
-        self._add_legend()
+        for pane in Pane:
+            logic = self._widget(pane).sliceLogic()
+            logic.GetSliceNode().SetOrientation(plane.value)
+            logic.FitSliceToBackground()
+
+    def show_score_map(self, score_map: slicer.vtkMRMLScalarVolumeNode) -> None:
+        """Show another description's map in the middle."""
+        if self._compared is not None:
+            self._put_back_drawing()
+            self._compared = replace(self._compared, score_map=score_map)
+            self._fill_panes()
+            self._draw()
 
     def set_fade(self, fade: float) -> None:
         """Blend the right pane between the scan (0) and its own volume (1)."""
         self._fade = min(max(float(fade), 0.0), 1.0)
         if self._compared is not None:
             self._composite(Pane.HEALTHY).SetForegroundOpacity(self._fade)
+            self._say_third()
 
     def blink(self) -> None:
         """Go to the other end of the fade: what differs between the two jumps to the eye."""
-        self.set_fade(0.0 if self._fade >= 0.5 else 1.0)
+        self.set_fade(0.0 if self._fade >= HALF_FADED else 1.0)
 
     def jump_to(self, ras_mm: tuple[float, float, float]) -> None:
         """Centre the three panes on a place; other views stay where they are."""
         for pane in Pane:
-            node = self._scene.GetSingletonNode(pane.tag, "vtkMRMLSliceNode")
+            node = self.scene.GetSingletonNode(pane.tag, "vtkMRMLSliceNode")
             if node is not None:
                 node.JumpSliceByCentering(*ras_mm)
 
@@ -166,106 +185,85 @@ class CompareView:
         seen = self._compared
         if seen is None:
             return
-        residual = self._third is ThirdPane.RESIDUAL
-        third = seen.residual if residual else seen.pseudo_healthy
-        words = "Residual: scan minus pseudo-healthy" if residual else "Pseudo-healthy"
-        if third is None:
-            words = "No pseudo-healthy volume: quality Fast, or nothing found"
-        self._show(Pane.SCAN, seen.scan, None, 0.0, "Scan with outline")
-        self._show(Pane.SCORE, seen.scan, seen.score_map, MAP_OPACITY, "Score map")
-        self._show(Pane.HEALTHY, seen.scan, third, self._fade, words)
+        self._show(Pane.SCAN, None, 0.0, _("Scan with outline"))
+        words = _("Score map: brighter is more likely") if seen.score_map else _("The score map was deleted")
+        self._show(Pane.SCORE, seen.score_map, MAP_OPACITY, words)
+        self._show(Pane.HEALTHY, self._third_volume(), self._fade, "")
+        self._say_third()
 
-    def _show(
-        self,
-        pane: Pane,
-        background: slicer.vtkMRMLScalarVolumeNode,
-        foreground: slicer.vtkMRMLScalarVolumeNode | None,
-        opacity: float,
-        words: str,
-    ) -> None:
+    def _third_volume(self) -> slicer.vtkMRMLScalarVolumeNode | None:
+        seen = self._compared
+        if seen is None:
+            return None
+        return seen.residual if self._third is ThirdPane.RESIDUAL else seen.pseudo_healthy
+
+    def _say_third(self) -> None:
+        """The pane says what is seen in it right now: blinking back to the scan must not be taken for healthy tissue."""
+        residual = self._third is ThirdPane.RESIDUAL
+        own = _("Residual: scan minus pseudo-healthy") if residual else _("Pseudo-healthy")
+        if self._third_volume() is None:
+            words = _("Scan (this run has no pseudo-healthy scan)")
+        elif self._fade == 0:
+            words = _("Scan")
+        elif self._fade < 1:
+            words = _("{what}, {share} % over the scan").format(what=own, share=round(100 * self._fade))
+        else:
+            words = own
+        self._labels[Pane.HEALTHY].say(words)
+        node = self._widget(Pane.HEALTHY).sliceLogic().GetSliceNode()
+        node.SetLayoutLabel(_("Residual") if residual else _("Healthy"))
+
+    def _show(self, pane: Pane, foreground: slicer.vtkMRMLScalarVolumeNode | None, opacity: float, words: str) -> None:
         composite = self._composite(pane)
         composite.SetDoPropagateVolumeSelection(False)  # a volume loaded elsewhere must not take the pane's place
-        composite.SetBackgroundVolumeID(background.GetID())
+        composite.SetBackgroundVolumeID(self._compared.scan.GetID())
         composite.SetForegroundVolumeID(foreground.GetID() if foreground is not None else None)
         composite.SetLabelVolumeID(None)
         composite.SetForegroundOpacity(opacity)
         composite.SetLinkedControl(True)
         composite.SetHotLinkedControl(True)
-        self._label(self._manager.sliceWidget(pane.tag), words)
+        self._labels[pane].say(words)
 
-    def _fit(self) -> None:
-        for pane in Pane:
-            logic = self._manager.sliceWidget(pane.tag).sliceLogic()
-            logic.FitSliceToBackground()
+    def _widget(self, pane: Pane) -> Any:
+        return self._manager.sliceWidget(pane.tag)
 
     def _composite(self, pane: Pane) -> slicer.vtkMRMLSliceCompositeNode:
-        return self._manager.sliceWidget(pane.tag).sliceLogic().GetSliceCompositeNode()
+        return self._widget(pane).sliceLogic().GetSliceCompositeNode()
 
     def _view_id(self, pane: Pane) -> str:
-        return str(self._manager.sliceWidget(pane.tag).sliceLogic().GetSliceNode().GetID())
-
-    def _layout_node(self) -> slicer.vtkMRMLLayoutNode:
-        return self._manager.layoutLogic().GetLayoutNode()
+        return str(self._widget(pane).sliceLogic().GetSliceNode().GetID())
 
     # -- segments and legend -----------------------------------------------------------------------------------------
 
-    def _draw_outline(self) -> None:
-        """Outlines in the left pane and in every other view of the user's, not over the map and the healthy tissue."""
-        node = self._compared.segmentation if self._compared else None
-        display = node.GetDisplayNode() if node is not None else None
-        if display is None:
+    def _draw(self) -> None:
+        """Outlines in the left pane and in the user's own views, not over the map and the healthy tissue; a legend."""
+        seen = self._compared
+        if seen is None:
             return
-        before = tuple(display.GetViewNodeIDs() or ())
-        self._drawn = _Drawn(display.GetID(), before, bool(display.GetVisibility2DFill()))
-        hidden = {self._view_id(pane) for pane in (Pane.SCORE, Pane.HEALTHY)}
-        if before:
-            shown = [*(view for view in before if view not in hidden), self._view_id(Pane.SCAN)]
-        else:
-            views = [*slicer.util.getNodesByClass("vtkMRMLSliceNode"), *slicer.util.getNodesByClass("vtkMRMLViewNode")]
-            shown = [view.GetID() for view in views if view.GetID() not in hidden]
-        display.SetViewNodeIDs(list(dict.fromkeys(shown)))
-        display.SetVisibility2DFill(False)
+        if seen.segmentation is not None:
+            hidden = {self._view_id(Pane.SCORE), self._view_id(Pane.HEALTHY)}
+            begin_outline(seen.segmentation, self._view_id(Pane.SCAN), hidden)
+        logic = slicer.vtkSlicerColorLogic
+        # the user's own legend stays as it is
+        if seen.score_map is not None and logic.GetColorLegendDisplayNode(seen.score_map) is None:
+            legend = logic.AddDefaultColorLegendDisplayNode(seen.score_map)
+            legend.SetTitleText(_("Score"))
+            legend.SetSaveWithScene(False)
+            legend.SetViewNodeIDs([self._view_id(Pane.SCORE)])
+            self._legend_id = legend.GetID()
 
     def _put_back_drawing(self) -> None:
-        drawn, self._drawn = self._drawn, None
-        display = self._scene.GetNodeByID(drawn.display_id) if drawn is not None else None
-        if drawn is None or display is None:
-            return
-        display.SetViewNodeIDs(list(drawn.view_ids))
-        display.SetVisibility2DFill(drawn.filled)
-
-    def _add_legend(self) -> None:
-        score_map = self._compared.score_map if self._compared else None
-        logic = slicer.vtkSlicerColorLogic
-        if score_map is None or logic.GetColorLegendDisplayNode(score_map) is not None:
-            return  # the user's own legend stays as it is
-        legend = logic.AddDefaultColorLegendDisplayNode(score_map)
-        legend.SetTitleText("Score")
-        legend.SetViewNodeIDs([self._view_id(Pane.SCORE)])
-        self._legend_id = legend.GetID()
-
-    def _remove_legend(self) -> None:
-        legend, self._legend_id = self._scene.GetNodeByID(self._legend_id) if self._legend_id else None, ""
+        end_all_outlines(self.scene)
+        legend, self._legend_id = self.scene.GetNodeByID(self._legend_id) if self._legend_id else None, ""
         if legend is not None:
-            self._scene.RemoveNode(legend)
+            self.scene.RemoveNode(legend)
 
-
-def layout_description() -> str:
-    """The layout as Slicer's XML: three slice views beside each other, all axial, linked among themselves only."""
-    items = "".join(
-        f'<item><view class="vtkMRMLSliceNode" singletontag={quoteattr(pane.tag)}>'
-        '<property name="orientation" action="default">Axial</property>'
-        f'<property name="viewlabel" action="default">{pane.value[1]}</property>'
-        f'<property name="viewcolor" action="default">{pane.value[2]}</property>'
-        f'<property name="viewgroup" action="default">{VIEW_GROUP}</property>'
-        "</view></item>"
-        for pane in Pane
-    )
-    return f'<layout type="horizontal" split="true">{items}</layout>'
-
-
-def write_in_corner(slice_widget: Any, text: str) -> None:
-    """Write into the upper left corner of a slice view."""
-    view = slice_widget.sliceView()
-    view.cornerAnnotation().SetText(vtk.vtkCornerAnnotation.UpperLeft, text)
-    view.scheduleRender()
+    def _put_back(self) -> None:
+        """Everything but the layout."""
+        self._put_back_drawing()
+        link, self._link = self._link, None
+        if link is not None:
+            link.end()
+        labels, self._labels = self._labels, {}
+        for label in labels.values():
+            label.remove()

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
+from host.pictures import share_of_colour, views_picture  # noqa: E402
 from made_findings import made_finding  # noqa: E402
 
-from DiffuGTSSlicerLib.compare_view import LAYOUT_ID, Compared, CompareView, Pane, ThirdPane  # noqa: E402
+from DiffuGTSSlicerLib.compare_layout import LAYOUT_ID, Pane, Plane  # noqa: E402
+from DiffuGTSSlicerLib.compare_view import Compared, CompareView, ThirdPane  # noqa: E402
+from DiffuGTSSlicerLib.outline_drawing import end_all_outlines  # noqa: E402
 from DiffuGTSSlicerLib.results import nodes_of_result  # noqa: E402
 
 
@@ -122,34 +127,127 @@ def test_the_map_has_a_legend_while_it_is_compared(view: CompareView, compared: 
     assert slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(compared.score_map) is None
 
 
-def test_every_pane_says_in_words_what_it_shows(scene, compared: Compared):
-    said = {}
+class NotedLabel:
+    """A label that can be read without being drawn."""
 
-    def note(slice_widget, text: str) -> None:
-        said[slice_widget.sliceLogic().GetSliceNode().GetLayoutName()] = text
+    made: dict[str, NotedLabel] = {}
 
-    view = CompareView(scene, slicer.app.layoutManager(), note)
+    def __init__(self, slice_widget) -> None:
+        self.text, self.removed = "", False
+        self.made[slice_widget.sliceLogic().GetSliceNode().GetLayoutName()] = self
+
+    def say(self, text: str) -> None:
+        self.text = text
+
+    def remove(self) -> None:
+        self.removed = True
+
+
+@pytest.fixture
+def labelled(scene) -> CompareView:
+    made = CompareView(scene, slicer.app.layoutManager(), NotedLabel)
+    yield made
+    made.leave()
+
+
+def said() -> list[str]:
+    return [NotedLabel.made[pane.tag].text for pane in Pane]
+
+
+def test_every_pane_says_in_words_what_it_shows(labelled: CompareView, compared: Compared):
+    labelled.enter(compared)
+    assert said() == ["Scan with outline", "Score map: brighter is more likely", "Pseudo-healthy"]
+    labelled.show_third(ThirdPane.RESIDUAL)
+    assert said()[2] == "Residual: scan minus pseudo-healthy"
+    assert slicer.app.layoutManager().sliceWidget(Pane.HEALTHY.tag).mrmlSliceNode().GetLayoutLabel() == "Residual"
+    labelled.leave()
+    assert all(label.removed for label in NotedLabel.made.values())
+
+
+def test_a_pane_that_was_blinked_back_to_the_scan_says_so(labelled: CompareView, compared: Compared):
+    labelled.enter(compared)
+    labelled.blink()
+    assert said()[2] == "Scan"
+    labelled.set_fade(0.4)
+    assert said()[2] == "Pseudo-healthy, 40 % over the scan"
+
+
+def test_the_words_are_drawn_and_stay_when_slicer_writes_its_own_into_the_corners(
+    view: CompareView, compared: Compared
+):
+    widget = slicer.app.layoutManager().sliceWidget(Pane.SCAN.tag)
+    without = views_picture([widget], 300, 300) if widget else None
     view.enter(compared)
-    assert said == {
-        "DiffuGTSScan": "Scan with outline",
-        "DiffuGTSScore": "Score map",
-        "DiffuGTSHealthy": "Pseudo-healthy",
-    }
+    widget = slicer.app.layoutManager().sliceWidget(Pane.SCAN.tag)
+    for corner in range(4):  # as Slicer's Data Probe does at every change of the slice
+        widget.sliceView().cornerAnnotation().SetText(corner, "")
+    compared.segmentation.GetDisplayNode().SetVisibility(False)
+    labelled = views_picture([widget], 300, 300)
     view.leave()
+    upper, plain = labelled[:30], views_picture([widget], 300, 300)[:30]
+    assert share_of_colour(upper, (255, 255, 255), 60) > share_of_colour(plain, (255, 255, 255), 60) + 0.01
+    assert without is None or without.shape == labelled.shape
 
 
-def test_the_words_are_written_into_the_corner_of_the_view(view: CompareView, compared: Compared):
+def test_a_result_without_a_healthy_scan_says_so(labelled: CompareView, compared: Compared):
+    labelled.enter(Compared(compared.scan, compared.segmentation, compared.score_map))
+    assert said()[2] == "Scan (this run has no pseudo-healthy scan)"
+
+
+def test_window_and_level_are_equal_in_scan_and_healthy_scan_whichever_is_changed(
+    view: CompareView, compared: Compared
+):
+    scan, healthy = compared.scan.GetDisplayNode(), compared.pseudo_healthy.GetDisplayNode()
+    scan.AutoWindowLevelOff()
+    scan.SetWindowLevel(400, 40)
     view.enter(compared)
-    corner = slicer.app.layoutManager().sliceWidget(Pane.HEALTHY.tag).sliceView().cornerAnnotation()
-    assert corner.GetText(corner.UpperLeft) == "Pseudo-healthy"
-
-
-def test_a_result_without_a_healthy_scan_says_so(scene, compared: Compared):
-    said = []
-    view = CompareView(scene, slicer.app.layoutManager(), lambda widget, text: said.append(text))
-    view.enter(Compared(compared.scan, compared.segmentation, compared.score_map))
-    assert said[-1].startswith("No pseudo-healthy volume")
+    assert (healthy.GetWindow(), healthy.GetLevel()) == (400, 40)
+    healthy.SetWindowLevel(150, 60)
+    assert (scan.GetWindow(), scan.GetLevel()) == (150, 60)
+    scan.SetWindowLevel(1500, -600)
+    assert (healthy.GetWindow(), healthy.GetLevel()) == (1500, -600)
+    residual = compared.residual.GetDisplayNode()
+    assert residual.GetWindowLevelMin() == pytest.approx(-residual.GetWindowLevelMax()), "the residual keeps its own"
     view.leave()
+    scan.SetWindowLevel(80, 40)
+    assert healthy.GetWindow() == 1500, "after leaving they go their own ways"
+
+
+def test_all_panes_turn_to_another_plane_together(view: CompareView, compared: Compared, scene):
+    view.enter(compared)
+    view.show_plane(Plane.SAGITTAL)
+    assert {scene.GetSingletonNode(pane.tag, "vtkMRMLSliceNode").GetOrientation() for pane in Pane} == {"Sagittal"}
+
+
+def test_choosing_another_finding_of_the_same_scan_leaves_the_slice_where_it_is(
+    view: CompareView, compared: Compared, scene
+):
+    view.enter(compared)
+    view.jump_to((-110.0, 90.0, 1050.0))
+    view.enter(replace(compared, score_map=nodes_of_result(scene, "1")["score map"][1]))
+    node = scene.GetSingletonNode(Pane.SCAN.tag, "vtkMRMLSliceNode")
+    assert np.allclose(slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS())[:3, 3], (-110, 90, 1050), atol=1e-6)
+
+
+def test_a_scene_saved_while_comparing_opens_as_if_nothing_had_been_compared(
+    view: CompareView, compared: Compared, scene, tmp_path: Path
+):
+    view.enter(compared)
+    scene.WriteToMRB(str(tmp_path / "s.mrb"), None)
+    with zipfile.ZipFile(tmp_path / "s.mrb") as archive:
+        saved = archive.read(next(n for n in archive.namelist() if n.endswith(".mrml"))).decode()
+    assert f'currentViewArrangement="{LAYOUT_ID}"' not in saved, "the layout may be unknown where the scene is opened"
+    assert "<ColorLegendDisplay" not in saved
+    view.leave()
+    scene.Clear(0)
+    scene.ReadFromMRB(str(tmp_path / "s.mrb"), True)
+    end_all_outlines(scene)
+    display = nodes_of_result(scene, "1")["segmentation"][0].GetDisplayNode()
+    assert not display.GetViewNodeIDs() and display.GetVisibility2DFill()
+    scene.WriteToMRB(str(tmp_path / "t.mrb"), None)
+    with zipfile.ZipFile(tmp_path / "t.mrb") as archive:
+        saved = archive.read(next(n for n in archive.namelist() if n.endswith(".mrml"))).decode()
+    assert "currentViewArrangement" in saved, "after leaving, the user's layout is saved as ever"
 
 
 def test_nodes_deleted_while_they_are_compared_do_no_harm(view: CompareView, compared: Compared, scene):
