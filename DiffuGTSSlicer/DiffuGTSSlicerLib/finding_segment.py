@@ -7,6 +7,7 @@ lesion, from which the cut itself follows) and one voxel of every accepted lesio
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,8 +53,17 @@ class FindingSegment:
     field: ScoreField
 
     @classmethod
-    def of_result(cls, scene: slicer.vtkMRMLScene, result: str, segment_id: str) -> FindingSegment:
-        """The segment of a result in the scene. Raises ResultError where it or its map was deleted."""
+    def of_result(
+        cls,
+        scene: slicer.vtkMRMLScene,
+        result: str,
+        segment_id: str,
+        read_field: Callable[[slicer.vtkMRMLScalarVolumeNode, VolumeGeometry], ScoreField] = ScoreField.of_node,
+    ) -> FindingSegment:
+        """The segment of a result in the scene. Raises ResultError where it or its map was deleted.
+
+        `read_field` may be a `ScoreFields.of_node`, which keeps what it read.
+        """
         nodes = nodes_of_result(scene, result)
         maps = [node for node in nodes.get(SCORE_MAP, []) if node.GetAttribute(SEGMENT) == segment_id]
         if not nodes.get(SEGMENTATION) or not maps:
@@ -61,7 +71,9 @@ class FindingSegment:
                 "The segmentation or the score map was deleted, so that nothing can be cut. Segment again."
             )
         segmentation = nodes[SEGMENTATION][0]
-        return cls(segmentation, segment_id, ScoreField.of_node(maps[0], reference_geometry(segmentation)))
+        finding = cls(segmentation, segment_id, read_field(maps[0], reference_geometry(segmentation)))
+        finding._segment()
+        return finding
 
     @property
     def geometry(self) -> VolumeGeometry:

@@ -9,8 +9,10 @@ import numpy as np
 import slicer
 
 from DiffuGTSSlicerLib.finding_segment import FindingSegment, tag_of
+from DiffuGTSSlicerLib.provenance import RESULT, ROLE, VOLUME_REFERENCE
 from DiffuGTSSlicerLib.score_field import Regions
 from DiffuGTSSlicerLib.segment_masks import BoxMask, write_segment
+from DiffuGTSSlicerLib.subject_folders import put_beside
 from DiffuGTSSlicerLib.volume_geometry import VolumeGeometry
 
 
@@ -41,17 +43,24 @@ class Lesion:
     highest_score: float
     mask: BoxMask
 
+    def shares_voxel_with(self, other: Lesion) -> bool:
+        """Whether both have a voxel in common: the same lesion, cut or decided differently."""
+        return (self.mask & other.mask).count > 0
 
-def lesions_of(finding: FindingSegment, voxels: np.ndarray | None) -> list[Lesion]:
-    """The lesions of a segment, highest score first, then largest; the rejected ones after them, numbered on.
 
-    `voxels` is the scan (k, j, i) on the same grid, None where it was deleted.
+def lesions_of(finding: FindingSegment, voxels: np.ndarray | None, most: int | None = None) -> list[Lesion]:
+    """The lesions of a segment, highest score first, then largest; a rejected one keeps its place and its number.
+
+    `voxels` is the scan (k, j, i) on the same grid, None where it was deleted. Beyond `most` lesions, those with the
+    lowest scores are left out: measuring thousands of specks takes seconds.
     """
     seeds = finding.accepted
-    present = _measured(finding, finding.mask(), voxels)
+    present = _measured(finding, finding.mask(), voxels, most)
     found = [replace(lesion, state=_state(lesion, seeds)) for lesion in present]
-    found += [replace(lesion, state=LesionState.REJECTED) for lesion in _measured(finding, finding.rejected(), voxels)]
-    return [replace(lesion, label=number) for number, lesion in enumerate(found, start=1)]
+    rejected = _measured(finding, finding.rejected(), voxels, most)
+    found += [replace(lesion, state=LesionState.REJECTED) for lesion in rejected]
+    found.sort(key=lambda lesion: (-round(lesion.highest_score, 3), -lesion.volume_ml))
+    return [replace(lesion, label=number) for number, lesion in enumerate(found[:most], start=1)]
 
 
 def accept(finding: FindingSegment, lesion: Lesion) -> None:
@@ -88,8 +97,6 @@ def split(finding: FindingSegment, lesions: list[Lesion]) -> list[str]:
     Returns the IDs of the segments in the new node, which is the last segmentation node of the scene. The finding's
     own segment stays as it is.
     """
-    from DiffuGTSSlicerLib.provenance import RESULT, ROLE, VOLUME_REFERENCE
-
     source = finding.segmentation
     scene = source.GetScene()
     segment = source.GetSegmentation().GetSegment(finding.segment_id)
@@ -118,7 +125,7 @@ def split(finding: FindingSegment, lesions: list[Lesion]) -> list[str]:
         copied.SetTag(tag, tag_of(segment, tag))
         write_segment(node, identifier, lesion.mask, finding.geometry)
         ids.append(identifier)
-    _put_beside(source, node)
+    put_beside(source, node)
     return ids
 
 
@@ -137,9 +144,15 @@ def longest_axial_diameter_mm(region: np.ndarray, geometry: VolumeGeometry) -> f
     return longest + float(spacing_kji[in_plane].mean())
 
 
-def _measured(finding: FindingSegment, mask: BoxMask, voxels: np.ndarray | None) -> list[Lesion]:
+def _measured(
+    finding: FindingSegment, mask: BoxMask, voxels: np.ndarray | None, most: int | None = None
+) -> list[Lesion]:
     lesions = []
-    for found in Regions.of(mask.voxels).masks():
+    regions = Regions.of(mask.voxels)
+    if most is not None and len(regions.sizes) > most:
+        highest = regions.maxima(finding.field.within(mask.corner, mask.voxels.shape))
+        regions = regions.subset(np.argsort(-highest, kind="stable")[:most])
+    for found in regions.masks():
         region = found.voxels
         k, j, i = (c + n for c, n in zip(mask.corner, found.corner))
         one = BoxMask((k, j, i), region)
@@ -159,7 +172,6 @@ def _measured(finding: FindingSegment, mask: BoxMask, voxels: np.ndarray | None)
                 mask=one,
             )
         )
-    lesions.sort(key=lambda lesion: (-round(lesion.highest_score, 3), -lesion.volume_ml))
     return lesions
 
 
@@ -198,14 +210,3 @@ def _shade(colour: tuple[float, float, float], number: int, count: int) -> tuple
     share = 0.6 * (number - 1) / max(count, 1)
     red, green, blue = (c + (1 - c) * share for c in colour)
     return red, green, blue
-
-
-def _put_beside(source: slicer.vtkMRMLNode, node: slicer.vtkMRMLNode) -> None:
-    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
-    beside = hierarchy.GetItemByDataNode(source)
-    parent = hierarchy.GetItemParent(beside) if beside else hierarchy.GetSceneItemID()
-    item = hierarchy.GetItemByDataNode(node)
-    if item:
-        hierarchy.SetItemParent(item, parent)
-    else:
-        hierarchy.CreateItem(parent, node)

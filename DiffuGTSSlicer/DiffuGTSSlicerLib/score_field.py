@@ -6,16 +6,15 @@ smallest volume. Only the box in which anything scores is kept, so that a cut in
 
 from __future__ import annotations
 
-import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import slicer
-import vtk
 
 from diffugts.errors import ResultError
 from DiffuGTSSlicerLib.segment_masks import BoxMask
 from DiffuGTSSlicerLib.volume_geometry import VolumeGeometry
+from DiffuGTSSlicerLib.voxels_on_grid import voxels_on_grid
 
 TOUCHING = np.ones((3, 3, 3))
 """26-connectivity: voxels that share a corner are one lesion."""
@@ -58,25 +57,15 @@ class ScoreField:
     def of_node(cls, node: slicer.vtkMRMLScalarVolumeNode, geometry: VolumeGeometry) -> ScoreField:
         """The field of a score map node on the scan's grid.
 
-        A scene loaded from a file may hold the same map with an axis reversed (Slicer reads left-handed volumes as
-        right-handed ones); it is turned back. Raises ResultError where it lies on another grid.
+        Raises ResultError where it lies on another grid.
         """
-        matrix = vtk.vtkMatrix4x4()
-        node.GetIJKToRASMatrix(matrix)
-        scores = slicer.util.arrayFromVolume(node)
-        found = slicer.util.arrayFromVTKMatrix(matrix)
-        if scores.shape == geometry.shape:
-            for reversed_axes in itertools.product((False, True), repeat=3):
-                turn = np.eye(4)
-                for axis in np.flatnonzero(reversed_axes):
-                    turn[axis, axis], turn[axis, 3] = -1.0, geometry.dimensions[axis] - 1
-                if np.abs(found @ turn - geometry.ijk_to_ras).max() < 1e-4:
-                    array_axes = tuple(int(2 - axis) for axis in np.flatnonzero(reversed_axes))
-                    return cls.of(np.flip(scores, array_axes), geometry)
-        raise ResultError(
-            f"The score map '{node.GetName()}' no longer lies on the grid of its segments, so that they cannot be cut "
-            "from it. Undo the change of the map, or segment again."
-        )
+        scores = voxels_on_grid(node, geometry)
+        if scores is None:
+            raise ResultError(
+                f"The score map '{node.GetName()}' no longer lies on the grid of its segments, so that they cannot be "
+                "cut from it. Undo the change of the map, or segment again."
+            )
+        return cls.of(scores, geometry)
 
     def cut(self, threshold: float, smallest_lesion_ml: float = 0.0) -> BoxMask:
         """What scores above the threshold, in connected regions of at least the smallest volume."""
@@ -165,6 +154,20 @@ class Regions:
         touched[self.labels[mask.ravel()[self.places]]] = True
         return touched
 
+    def maxima(self, scores: np.ndarray) -> np.ndarray:
+        """For every region its highest score; `scores` of the mask's shape."""
+        highest = np.zeros(len(self.sizes), np.float32)
+        np.maximum.at(highest, self.labels, scores.ravel()[self.places])
+        return highest
+
+    def subset(self, chosen: np.ndarray) -> Regions:
+        """Only the regions with the given labels, labelled anew in that order."""
+        number = np.full(len(self.sizes), -1)
+        number[chosen] = np.arange(len(chosen))
+        labels = number[self.labels]
+        kept = labels >= 0
+        return Regions(self.shape, self.places[kept], labels[kept], self.sizes[chosen])
+
     def masks(self) -> list[BoxMask]:
         """Every region as a mask, in order of its label."""
         order = np.argsort(self.labels, kind="stable")
@@ -176,3 +179,26 @@ class Regions:
             box[tuple(part - part.min(1, keepdims=True))] = True
             result.append(BoxMask((k, j, i), box))
         return result
+
+
+@dataclass
+class ScoreFields:
+    """The fields of the maps that were looked at last: a map of a large scan takes a moment to look through."""
+
+    most: int = 4
+    _kept: dict[tuple[str, int, VolumeGeometry], ScoreField] = field(default_factory=dict)
+
+    def of_node(self, node: slicer.vtkMRMLScalarVolumeNode, geometry: VolumeGeometry) -> ScoreField:
+        """The field of a map, as `ScoreField.of_node`; read anew where the map was changed."""
+        image = node.GetImageData()
+        key = (node.GetID(), max(node.GetMTime(), image.GetMTime() if image is not None else 0), geometry)
+        if key not in self._kept:
+            found = ScoreField.of_node(node, geometry)
+            while len(self._kept) >= self.most:
+                self._kept.pop(next(iter(self._kept)))
+            self._kept[key] = found
+        return self._kept[key]
+
+    def forget(self) -> None:
+        """Let go of all maps' memory."""
+        self._kept.clear()

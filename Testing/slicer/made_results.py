@@ -46,6 +46,7 @@ def write_result(
     folder.mkdir(parents=True)
     asked, descriptions = descriptions, descriptions[:finished]
     pseudo_healthy = pseudo_healthy and finished is None
+    voxel_ml = float(np.prod(np.linalg.norm(ijk_to_lps[:3, :3], axis=0))) / 1000
     files: list[FileRecord] = []
     findings: list[FindingRecord] = []
     layers = []
@@ -78,7 +79,10 @@ def write_result(
         }
         header |= {f"Segment{number}_{key}": value for key, value in facts.items()}
         found = bool(mask.any())
-        lesion = LesionRecord(1, 1.0, 9.0, (0.0, 0.0, 0.0), 40.0, 0.7, float(scores.max()))
+        lesions = tuple(
+            LesionRecord(label, 1.0, 9.0, (0.0, 0.0, 0.0), 40.0, 0.7, float(scores.max()))
+            for label in range(1, (2 - number % 3) + 1)
+        )
         findings.append(
             FindingRecord(
                 description,
@@ -86,8 +90,8 @@ def write_result(
                 float(scores.max()),
                 0.8 if found else 0.1,
                 THRESHOLD,
-                1.0 if found else 0.0,
-                (lesion,) if found else (),
+                int(mask.sum()) * voxel_ml,
+                lesions,
                 () if found else (f"Nothing above 0.50 for '{description}'; highest score 0.31.",),
                 f"finding_{number + 1}",
                 colour,

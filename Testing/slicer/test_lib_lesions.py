@@ -70,6 +70,18 @@ def test_measures_are_the_engines(scene, tmp_path: Path):
             assert [getattr(o, name) for o in ours] == pytest.approx([getattr(t, name) for t in theirs], rel=1e-4), name
 
 
+def test_of_too_many_lesions_those_with_the_highest_scores_are_measured(scene, tmp_path: Path):
+    _, finding = made_finding(scene, tmp_path)
+    noise = np.random.default_rng(3).random(SHAPE).astype(np.float32)
+    finding = FindingSegment(finding.segmentation, "finding_1", ScoreField.of(noise, finding.geometry))
+    recut(finding, 0.93, 0.0, keep_hand_work=False)
+    every = lesions_of(finding, None)
+    some = lesions_of(finding, None, most=7)
+    assert len(every) > 20
+    assert {lesion.highest_score for lesion in some} == {lesion.highest_score for lesion in every[:7]}
+    assert [lesion.label for lesion in some] == list(range(1, 8))
+
+
 def test_the_place_to_jump_to_lies_inside_the_lesion(scene, tmp_path: Path):
     _, finding = made_finding(scene, tmp_path)
     for lesion in lesions_of(finding, None):
@@ -86,8 +98,8 @@ def test_a_rejected_lesion_moves_to_the_rejected_segment_and_comes_back(scene, t
     assert not array_of(finding, volume)[BIG].any() and array_of(finding, volume)[SMALL].all()
     assert array_of(finding, volume, "finding_1_rejected")[BIG].all()
     states = [lesion.state for lesion in lesions_of(finding, None)]
-    assert states == [LesionState.UNDECIDED, LesionState.REJECTED]
-    restore(finding, lesions_of(finding, None)[1])
+    assert states == [LesionState.REJECTED, LesionState.UNDECIDED], "it keeps its place and its number"
+    restore(finding, lesions_of(finding, None)[0])
     assert np.array_equal(array_of(finding, volume), before)
     assert not array_of(finding, volume, "finding_1_rejected").any()
 
@@ -110,7 +122,7 @@ def test_decisions_can_be_changed_and_taken_back(scene, tmp_path: Path):
     accept(finding, lesions_of(finding, None)[0])
     reject(finding, lesions_of(finding, None)[0])
     assert finding.accepted == []
-    accept(finding, lesions_of(finding, None)[1])
+    accept(finding, lesions_of(finding, None)[0])
     assert [lesion.state for lesion in lesions_of(finding, None)] == [LesionState.ACCEPTED, LesionState.UNDECIDED]
     undecide(finding, lesions_of(finding, None)[0])
     assert {lesion.state for lesion in lesions_of(finding, None)} == {LesionState.UNDECIDED}
