@@ -1,0 +1,242 @@
+"""The section Findings of the panel: what was found in every run of the scene, and taking it elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from DiffuGTSSlicerLib.correcting import Correcting
+from DiffuGTSSlicerLib.finding_rows import FindingRow, FindingRows, corrections_in_words
+from DiffuGTSSlicerLib.findings_table import FindingsTable
+from DiffuGTSSlicerLib.job import Order
+from DiffuGTSSlicerLib.lesion_export import add_table_node, lesion_table_of
+from DiffuGTSSlicerLib.lesion_table import write_csv
+from DiffuGTSSlicerLib.open_finding import OpenFinding
+from DiffuGTSSlicerLib.provenance import methods_paragraph
+from DiffuGTSSlicerLib.score_field import ScoreFields
+from DiffuGTSSlicerLib.score_overlay import ScoreOverlay
+from DiffuGTSSlicerLib.shortcuts import Shortcuts
+from DiffuGTSSlicerLib.spoken_errors import says_errors
+from DiffuGTSSlicerLib.stored_run import order_again
+
+REFRESH_AFTER_MS = 80
+"""Rows and lesions are read anew once the scene has been left alone for this long."""
+
+
+class FindingsSection(slicer.util.VTKObservationMixin):
+    """The findings of every result in the scene, and the controls that correct the one that is chosen.
+
+    Args:
+        container: a ctkCollapsibleButton with a QVBoxLayout.
+        ui_path: of FindingsSection.ui.
+        scene: the scene.
+        on_chosen: called with the result's name and the segment's ID when another finding is chosen.
+        on_rerun: called with the order of an earlier run that is to be made again; may be set later.
+    """
+
+    def __init__(
+        self,
+        container: qt.QWidget,
+        ui_path: str,
+        scene: slicer.vtkMRMLScene,
+        on_chosen: Callable[[str, str], None],
+        on_rerun: Callable[[Order], None] | None = None,
+    ) -> None:
+        super().__init__()
+        self._container, self._scene = container, scene
+        self._on_chosen, self.on_rerun = on_chosen, on_rerun
+        widget = slicer.util.loadUI(ui_path)
+        container.layout().addWidget(widget)
+        self.ui = slicer.util.childWidgetVariables(widget)
+        self._reader, self._fields, self._overlay = FindingRows(scene), ScoreFields(), ScoreOverlay(scene)
+        self._chosen: tuple[str, str] | None = None
+        self._table = FindingsTable(self.ui.findingsTable, self._choose, self._show_segment, self._show_map)
+        self._correcting = Correcting(self.ui, scene, self.say, self._refresh_soon)
+        self._timer = qt.QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(REFRESH_AFTER_MS)
+        self._timer.connect("timeout()", self._refresh_now)
+        for button, action in (
+            (self.ui.tableButton, self._make_table),
+            (self.ui.csvButton, self._save_csv),
+            (self.ui.methodsButton, self._copy_methods),
+            (self.ui.rerunButton, self._run_again),
+        ):
+            button.connect("clicked()", action)
+        do = self._correcting
+        self._shortcuts = Shortcuts({"N": do.go_on, "P": do.go_back, "A": do.accept, "R": do.reject})
+        self.say("")
+        self.refresh()
+
+    def show_result(self, result: str) -> None:
+        """Show a result that was just made, and choose its first finding in which something was found."""
+        rows = [row for row in self._reader.read()[0] if row.result == result]
+        first = next((row for row in rows if row.volume_ml), rows[0] if rows else None)
+        self._chosen = first.key if first is not None else self._chosen
+        self.refresh()
+        if first is not None:
+            self._on_chosen(*first.key)
+
+    def refresh(self) -> None:
+        """Read everything from the scene anew: the rows, and the chosen finding with its lesions."""
+        self._timer.stop()
+        rows, faults = self._reader.read()
+        self._table.fill(rows, self._overlay.shown_map_id(), self._chosen)
+        self.ui.hintLabel.visible = not rows
+        self.ui.findingsTable.visible = bool(rows)
+        row = next((row for row in rows if row.key == self._chosen), None)
+        if row is None:
+            self._chosen = None
+        if faults:
+            self.say(" ".join(faults))
+        self._open(row)
+
+    def enter(self) -> None:
+        """The panel was opened: follow the scene and listen to the keys."""
+        self.removeObservers()
+        scene = self._scene
+        for event in (scene.NodeRemovedEvent, scene.EndImportEvent, scene.EndCloseEvent):
+            self.addObserver(scene, event, self._scene_changed)
+        self.addObserver(scene, scene.StartCloseEvent, self._scene_closes)
+        self._shortcuts.start(self._container.window())
+        self.say("")
+        self.refresh()
+
+    def exit(self) -> None:
+        """The panel was left: no keys, no following; the scene stays as it is."""
+        self._shortcuts.stop()
+        self.removeObservers()
+        self._timer.stop()
+        self._correcting.stop()
+
+    def cleanup(self) -> None:
+        """The panel goes away."""
+        self.exit()
+        self._correcting.show(None)
+        self._fields.forget()
+
+    def say(self, text: str) -> None:
+        """Show a sentence under the findings; an empty one hides it."""
+        self.ui.messageLabel.text = text
+        self.ui.messageLabel.visible = bool(text)
+
+    # -- choosing and showing ----------------------------------------------------------------------------------------
+
+    @says_errors
+    def _choose(self, row: FindingRow) -> None:
+        self._chosen = row.key
+        self.say("")
+        self._open(row)
+        self._on_chosen(*row.key)
+
+    @says_errors
+    def _open(self, row: FindingRow | None) -> None:
+        """Show a row's finding in the controls; they are off where something of it is gone."""
+        self.ui.resultBox.visible = row is not None
+        self.ui.rerunButton.enabled = self.on_rerun is not None
+        opened = None
+        try:
+            if row is not None:
+                opened = OpenFinding.of(self._scene, row, self._fields)
+            self._correcting.show(opened)
+        except Exception:
+            self._correcting.show(None)
+            raise
+        finally:
+            self._follow_segmentation(opened)
+
+    @says_errors
+    def _show_segment(self, row: FindingRow, shown: bool) -> None:
+        node = self._scene.GetNodeByID(row.segmentation_id)
+        display = node.GetDisplayNode() if node is not None else None
+        if display is not None:
+            if shown:
+                display.SetVisibility(True)
+            display.SetSegmentVisibility(row.segment_id, shown)
+        self._refresh_soon()
+
+    @says_errors
+    def _show_map(self, row: FindingRow, shown: bool) -> None:
+        node = self._scene.GetNodeByID(row.map_id)
+        if shown and node is not None:
+            self._overlay.show(node)
+        else:
+            self._overlay.hide()
+        self._refresh_soon()
+
+    # -- taking it elsewhere -----------------------------------------------------------------------------------------
+
+    def _rows_of_chosen_result(self) -> list[FindingRow]:
+        return [row for row in self._table.rows if self._chosen is not None and row.result == self._chosen[0]]
+
+    @says_errors
+    def _make_table(self) -> None:
+        rows = self._rows_of_chosen_result()
+        table = lesion_table_of(self._scene, rows, self._fields)
+        beside = next((self._scene.GetNodeByID(row.segmentation_id) for row in rows if row.segmentation_id), None)
+        node = add_table_node(self._scene, rows[0].record, table, beside)
+        self.say(_("The lesions are in the table '{name}' (module Tables).").format(name=node.GetName()))
+
+    @says_errors
+    def _save_csv(self) -> None:
+        rows = self._rows_of_chosen_result()
+        table = lesion_table_of(self._scene, rows, self._fields)
+        name = _("{volume} lesions").format(volume=rows[0].record.volume_name)
+        path = qt.QFileDialog.getSaveFileName(
+            self._container.window(), _("Save the lesions as CSV"), f"{name}.csv", _("Comma-separated values (*.csv)")
+        )
+        if path:
+            path = path if path.lower().endswith(".csv") else f"{path}.csv"
+            write_csv(table, Path(path))
+            self.say(_("Saved {path}").format(path=path))
+
+    @says_errors
+    def _copy_methods(self) -> None:
+        rows = self._rows_of_chosen_result()
+        text = " ".join(filter(None, (methods_paragraph(rows[0].record), corrections_in_words(rows))))
+        slicer.app.clipboard().setText(text)
+        self.say(_("The methods paragraph is on the clipboard. Nothing about the patient is in it."))
+
+    @says_errors
+    def _run_again(self) -> None:
+        rows = self._rows_of_chosen_result()
+        if rows and self.on_rerun is not None:
+            self.on_rerun(order_again(self._scene, rows[0].record))
+
+    # -- following the scene -----------------------------------------------------------------------------------------
+
+    def _refresh_soon(self) -> None:
+        self._timer.start()
+
+    @says_errors
+    def _refresh_now(self) -> None:
+        if self._correcting.busy:  # the controls are not put back under the user's hand
+            self._timer.start()
+        else:
+            self.refresh()
+
+    def _scene_changed(self, caller: Any = None, event: Any = None) -> None:
+        self._refresh_soon()
+
+    def _scene_closes(self, caller: Any = None, event: Any = None) -> None:
+        self._chosen = None
+        self._open(None)
+        self._fields.forget()
+
+    def _follow_segmentation(self, opened: OpenFinding | None) -> None:
+        """Read anew whatever is drawn, erased, renamed or coloured in the finding's segmentation while it is chosen."""
+        self.removeObservers(self._segmentation_changed)
+        if opened is None or not self.hasObserver(self._scene, self._scene.EndCloseEvent, self._scene_changed):
+            return
+        segmentation = opened.segment.segmentation.GetSegmentation()
+        kind = slicer.vtkSegmentation
+        for event in (kind.SourceRepresentationModified, kind.SegmentModified, kind.SegmentRemoved):
+            self.addObserver(segmentation, event, self._segmentation_changed)
+
+    def _segmentation_changed(self, caller: Any = None, event: Any = None) -> None:
+        self._refresh_soon()

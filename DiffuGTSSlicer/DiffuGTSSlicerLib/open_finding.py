@@ -1,0 +1,45 @@
+"""The finding that is being looked at and corrected: everything that its controls show and do, without widgets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import slicer
+
+from DiffuGTSSlicerLib.finding_rows import FindingRow, scan_of_result
+from DiffuGTSSlicerLib.finding_segment import FindingSegment
+from DiffuGTSSlicerLib.lesions import Lesion, lesions_of
+from DiffuGTSSlicerLib.score_field import ScoreFields
+from DiffuGTSSlicerLib.voxels_on_grid import voxels_on_grid
+
+MOST_LESIONS = 200
+"""Measured and listed; nobody goes through more, and a low threshold makes thousands of specks."""
+
+
+@dataclass
+class OpenFinding:
+    """A row's segment with its map and scan. Raises ResultError where the segment or the map is gone."""
+
+    scene: slicer.vtkMRMLScene
+    row: FindingRow
+    segment: FindingSegment
+
+    @classmethod
+    def of(cls, scene: slicer.vtkMRMLScene, row: FindingRow, fields: ScoreFields) -> OpenFinding:
+        """Open a row's finding."""
+        return cls(scene, row, FindingSegment.of_result(scene, row.result, row.segment_id, fields.of_node))
+
+    @property
+    def scan(self) -> slicer.vtkMRMLScalarVolumeNode | None:
+        """The volume it was found in, None where it was deleted."""
+        return scan_of_result(self.scene, self.row.result)
+
+    def scan_voxels(self) -> np.ndarray | None:
+        """The scan (k, j, i) on the segment's grid; None where it was deleted or moved."""
+        scan = self.scan
+        return voxels_on_grid(scan, self.segment.geometry) if scan is not None else None
+
+    def lesions(self, most: int | None = MOST_LESIONS) -> list[Lesion]:
+        """Its lesions, highest score first, at most `most`."""
+        return lesions_of(self.segment, self.scan_voxels(), most)

@@ -1,0 +1,188 @@
+"""The section Compare: switching the panes on and off and steering the third one, on real nodes and layouts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
+pytest.importorskip("scipy", reason="scipy, which Slicer brings, is not installed")
+from made_findings import made_finding  # noqa: E402
+from made_results import write_result  # noqa: E402
+from made_sections import compare_section  # noqa: E402
+from made_volumes import SHAPE, made_volume, matrix  # noqa: E402
+
+from DiffuGTSSlicerLib.compare_layout import LAYOUT_ID, Pane  # noqa: E402
+from DiffuGTSSlicerLib.freeze import freeze_order  # noqa: E402
+from DiffuGTSSlicerLib.job import Job  # noqa: E402
+from DiffuGTSSlicerLib.results import import_result, nodes_of_result  # noqa: E402
+
+
+@pytest.fixture
+def compare(scene):
+    """The entered section and its widgets by name."""
+    panel, section, _ = compare_section(scene)
+    yield section
+    section.cleanup()
+    panel.close()
+    panel.deleteLater()
+
+
+def layout() -> int:
+    return slicer.app.layoutManager().layout
+
+
+def shown_in(pane: Pane) -> str:
+    composite = slicer.app.layoutManager().sliceWidget(pane.tag).sliceLogic().GetSliceCompositeNode()
+    return composite.GetForegroundVolumeID() or ""
+
+
+def opacity() -> float:
+    logic = slicer.app.layoutManager().sliceWidget(Pane.HEALTHY.tag).sliceLogic()
+    return logic.GetSliceCompositeNode().GetForegroundOpacity()
+
+
+def test_without_a_finding_the_button_says_what_to_do(compare):
+    assert not compare.ui.compareButton.enabled
+    assert "Choose a finding" in compare.ui.compareButton.toolTip
+    assert not compare.ui.comparingBox.visible
+
+
+def test_one_button_shows_the_panes_and_gives_the_earlier_layout_back(scene, tmp_path: Path, compare):
+    made_finding(scene, tmp_path)
+    before = layout()
+    compare.show("1", "finding_1")
+    compare.ui.compareButton.click()
+    assert layout() == LAYOUT_ID and compare.ui.comparingBox.visible
+    assert shown_in(Pane.SCORE) == nodes_of_result(scene, "1")["score map"][0].GetID()
+    compare.ui.compareButton.click()
+    assert layout() == before and not compare.ui.comparingBox.visible
+
+
+def test_choosing_another_finding_changes_the_map(scene, tmp_path: Path, compare):
+    made_finding(scene, tmp_path)
+    compare.show("1", "finding_1")
+    compare.ui.compareButton.click()
+    compare.show("1", "finding_2")
+    assert shown_in(Pane.SCORE) == nodes_of_result(scene, "1")["score map"][1].GetID()
+    assert layout() == LAYOUT_ID
+
+
+def test_leaving_the_panel_gives_the_earlier_layout_back(scene, tmp_path: Path, compare):
+    made_finding(scene, tmp_path)
+    before = layout()
+    compare.show("1", "finding_1")
+    compare.ui.compareButton.click()
+    compare.exit()
+    assert layout() == before and not compare.ui.compareButton.checked
+    compare.enter()
+    assert layout() == before, "coming back surprises nobody with another layout"
+
+
+def test_a_layout_that_the_user_chooses_meanwhile_ends_the_comparison(scene, tmp_path: Path, compare):
+    made_finding(scene, tmp_path)
+    compare.show("1", "finding_1")
+    compare.ui.compareButton.click()
+    slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView)
+    assert not compare.ui.compareButton.checked and not compare.ui.comparingBox.visible
+    assert layout() == slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView
+    assert nodes_of_result(scene, "1")["segmentation"][0].GetDisplayNode().GetVisibility2DFill()
+
+
+def test_the_third_pane_changes_to_the_residual_and_back(scene, tmp_path: Path, compare):
+    made_finding(scene, tmp_path)
+    nodes = nodes_of_result(scene, "1")
+    compare.show("1", "finding_1")
+    compare.ui.compareButton.click()
+    compare.ui.residualButton.click()
+    assert shown_in(Pane.HEALTHY) == nodes["residual"][0].GetID() and compare.ui.thirdEndLabel.text == "residual"
+    compare.ui.healthyButton.click()
+    assert shown_in(Pane.HEALTHY) == nodes["pseudo-healthy"][0].GetID()
+
+
+def test_fade_and_blink_move_the_same_slider(scene, tmp_path: Path, compare):
+    made_finding(scene, tmp_path)
+    compare.show("1", "finding_1")
+    compare.ui.compareButton.click()
+    compare.ui.fadeSlider.setValue(30)
+    assert opacity() == pytest.approx(0.3)
+    compare.ui.blinkButton.click()
+    assert opacity() == 1 and compare.ui.fadeSlider.value == 100
+    compare.ui.blinkButton.click()
+    assert opacity() == 0 and compare.ui.fadeSlider.value == 0
+
+
+def test_all_panes_change_their_plane(scene, tmp_path: Path, compare):
+    made_finding(scene, tmp_path)
+    compare.show("1", "finding_1")
+    compare.ui.compareButton.click()
+    compare.ui.planeSelector.setCurrentIndex(compare.ui.planeSelector.findText("coronal"))
+    nodes = [scene.GetSingletonNode(pane.tag, "vtkMRMLSliceNode") for pane in Pane]
+    assert {node.GetOrientation() for node in nodes} == {"Coronal"}
+
+
+def test_a_run_without_a_healthy_scan_says_so_and_still_compares(scene, tmp_path: Path, compare):
+    import numpy as np
+
+    volume = made_volume()
+    job = Job("1", freeze_order(volume, ("liver tumour",)), tmp_path / "1")
+    lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ matrix("oblique")
+    manifest = write_result(job.result_folder, SHAPE, lps, job.order.descriptions, pseudo_healthy=False)
+    import_result(job, manifest, scene)
+    compare.show("1", "finding_1")
+    compare.ui.compareButton.click()
+    assert layout() == LAYOUT_ID
+    assert "no pseudo-healthy scan" in compare.ui.messageLabel.text
+    assert not compare.ui.healthyButton.enabled and not compare.ui.blinkButton.enabled
+
+
+@pytest.mark.parametrize("role", ["segmentation", "score map", "pseudo-healthy", "residual"])
+def test_a_node_deleted_while_it_is_compared_leaves_the_rest(scene, tmp_path: Path, compare, host, role: str):
+    made_finding(scene, tmp_path)
+    compare.show("1", "finding_1")
+    compare.ui.compareButton.click()
+    for node in nodes_of_result(scene, "1")[role]:
+        scene.RemoveNode(node)
+    host.process_events(150)
+    assert layout() == LAYOUT_ID and compare.ui.compareButton.checked
+    assert compare.ui.healthyButton.enabled == (role != "pseudo-healthy")
+    compare.ui.compareButton.click()
+    assert layout() != LAYOUT_ID
+
+
+def test_without_the_scan_the_comparison_ends_and_says_why(scene, tmp_path: Path, compare, host):
+    volume, _ = made_finding(scene, tmp_path)
+    before = layout()
+    compare.show("1", "finding_1")
+    compare.ui.compareButton.click()
+    scene.RemoveNode(volume)
+    host.process_events(150)
+    assert layout() == before and not compare.ui.compareButton.enabled
+    assert "not in the scene any more" in compare.ui.compareButton.toolTip
+
+
+def test_closing_the_scene_while_comparing_gives_the_earlier_layout_back(scene, tmp_path: Path, compare, host):
+    made_finding(scene, tmp_path)
+    before = layout()
+    compare.show("1", "finding_1")
+    compare.ui.compareButton.click()
+    scene.Clear(0)
+    host.process_events(150)
+    assert layout() == before and not compare.ui.compareButton.checked
+
+
+def test_a_scene_saved_while_comparing_is_put_right_when_it_is_opened(scene, tmp_path: Path, compare, host):
+    made_finding(scene, tmp_path)
+    compare.show("1", "finding_1")
+    compare.ui.compareButton.click()
+    scene.WriteToMRB(str(tmp_path / "s.mrb"), None)
+    compare.ui.compareButton.click()
+    scene.Clear(0)
+    scene.ReadFromMRB(str(tmp_path / "s.mrb"), True)
+    host.process_events(150)
+    display = nodes_of_result(scene, "1")["segmentation"][0].GetDisplayNode()
+    assert not display.GetViewNodeIDs() and display.GetVisibility2DFill()
+    compare.show("1", "finding_1")
+    compare.ui.compareButton.click()
+    assert layout() == LAYOUT_ID
