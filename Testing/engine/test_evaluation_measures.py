@@ -5,22 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from diffugts.evaluation.measures import centred_ellipsoid, dice, hole_effect, psnr, smooth_fill
-from diffugts.evaluation.report import bootstrap_interval, table
+from diffugts.evaluation.measures import centred_ellipsoid, hole_effect, psnr, smooth_fill
 
 
 def block(low: int, high: int, size: int = 20) -> np.ndarray:
     mask = np.zeros((size,) * 3, bool)
     mask[low:high, low:high, low:high] = True
     return mask
-
-
-def test_dice_of_known_overlaps() -> None:
-    assert dice(block(5, 10), block(5, 10)) == 1
-    assert dice(block(0, 5), block(10, 15)) == 0
-    assert dice(block(4, 8), block(6, 10)) == pytest.approx(2 * 8 / (64 + 64))
-    assert dice(block(0, 0), block(0, 0)) == 1, "nothing found where nothing is, is right"
-    assert dice(block(0, 0), block(5, 10)) == 0
 
 
 def test_the_ellipsoid_keeps_five_centimetres_from_the_border() -> None:
@@ -57,13 +48,3 @@ def test_a_smooth_fill_of_flat_tissue_is_exact_and_leaves_the_rest() -> None:
     filled = smooth_fill(spoilt, hole, body)
     assert np.allclose(filled, 0.5, atol=1e-3)
     assert np.array_equal(filled[~hole], spoilt[~hole])
-
-
-def test_the_bootstrap_interval_holds_the_mean_and_narrows_with_more_cases() -> None:
-    few, many = bootstrap_interval([0.4, 0.6] * 3), bootstrap_interval([0.4, 0.6] * 50)
-    assert few[0] < 0.5 < few[1]
-    assert many[1] - many[0] < few[1] - few[0]
-
-
-def test_a_table_is_markdown() -> None:
-    assert table(["a", "b"], [[1, 2]]) == "| a | b |\n|---|---|\n| 1 | 2 |"

@@ -57,7 +57,7 @@ app.add_typer(models.app, name="models")
 app.command()(worker.worker)
 app.add_typer(train.app, name="train")
 app.command()(bench.bench)
-app.command()(evaluate.evaluate)
+app.add_typer(evaluate.app, name="evaluate")
 
 
 def show_version(asked: bool) -> None:

@@ -1,29 +1,154 @@
-"""`diffugts evaluate`: every validation case of a data folder, as the tables of docs/benchmarks.md."""
+"""`diffugts evaluate`: masks against the truth on any data set, two runs against each other, and the words."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer.core import TyperGroup
+
+from diffugts.errors import RequestError
+
+if TYPE_CHECKING:
+    from click import Context
+
+    from diffugts.evaluation.layouts import Layout
+    from diffugts.evaluation.methods import Method
+
+CASES = "cases"
 
 
-def evaluate(
-    data: Annotated[Path, typer.Argument(help="Data folder with INDEX.tsv.")],
-    output: Annotated[Path, typer.Option(help="Folder for report.md and report.json.")] = Path("runs/evaluation"),
-    model: Annotated[str, typer.Option(help="Model name or folder.")] = "compact",
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+class CasesUnlessNamed(TyperGroup):
+    """`diffugts evaluate DATA` is `diffugts evaluate cases DATA`: the usual question needs no further word."""
+
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            args = [CASES, *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=CasesUnlessNamed,
+    help="Measure a model, or what could be used instead of it, on scans with a known answer. `diffugts evaluate DATA` "
+    "reads MSD, KiTS23, BraTS23, a data folder, a table of cases or a plain folder (docs/evaluation.md).",
+    no_args_is_help=True,
+)
+
+Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
+ModelName = Annotated[str, typer.Option(help="Model name or folder.")]
+
+
+@app.command(CASES)
+def cases(
+    data: Annotated[Path, typer.Argument(help="Data set's folder, or a table of cases.")],
+    output: Annotated[Path, typer.Option(help="Folder of the run; an interrupted one goes on.")] = Path(
+        "runs/evaluation"
+    ),
+    method: Annotated[
+        str, typer.Option(help="diffugts; a simple baseline by its name; or the folder of a trained baseline.")
+    ] = "diffugts",
+    model: ModelName = "compact",
+    device: Device = "cpu",
     quality: Annotated[list[str] | None, typer.Option(help="Quality levels to run; all where none is given.")] = None,
+    layout: Annotated[
+        str | None, typer.Option(help="index, msd, kits23, brats23, table or folder, where it is not recognised.")
+    ] = None,
+    description: Annotated[str | None, typer.Option(help="Asked of every case instead of the data set's own.")] = None,
+    sequence: Annotated[str | None, typer.Option(help="MR: T1, T1c, T2 or FLAIR, where cases have several.")] = None,
+    only: Annotated[str | None, typer.Option(help="Only cases whose name or group holds this text.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only so many cases, spread evenly over the list.")] = None,
+    studies: Annotated[
+        bool, typer.Option(help="Also the model's holes, words and best thresholds, on a data folder.")
+    ] = True,
+    pictures: Annotated[bool, typer.Option(help="Draw every case.")] = True,
+    fresh: Annotated[bool, typer.Option(help="Discard what another evaluation left in the folder.")] = False,
 ) -> None:
-    """Measure masks, pseudo-healthy scans and words on scans with a known answer."""
-    from diffugts.allocation import keep_freed_memory
-    from diffugts.evaluation.report import write_report
-    from diffugts.evaluation.validation import QUALITIES
-    from diffugts.evaluation.validation import evaluate as run
-    from diffugts.models import find_model, load_pipeline
+    """Measure masks on every case: overlap, surfaces, lesions; tables, pictures, JSON and CSV."""
+    from diffugts.evaluation.html_report import write_html
+    from diffugts.evaluation.layouts import Layout, read_cases, recognise
+    from diffugts.evaluation.report import write_tables
+    from diffugts.evaluation.run import EvaluationRun
+    from diffugts.evaluation.speed import machine, peak_memory_mb
+    from diffugts.evaluation.studies import ModelStudies
+    from diffugts.evaluation.summary import summarise
 
+    kind = _layout(layout) or recognise(data)
+    chosen = read_cases(data, kind, sequence, description)
+    if only:
+        chosen = [case for case in chosen if only in case.name or only in case.folder]
+    if limit and limit < len(chosen):
+        chosen = [chosen[number * len(chosen) // limit] for number in range(limit)]
+    if not chosen:
+        raise RequestError(f"No case's name or group holds '{only}'.")
+    methods, pipeline = _methods(method, model, device, quality)
+    study = ModelStudies(pipeline) if studies and pipeline is not None and kind is Layout.INDEX else None
+    run = EvaluationRun(output, methods, str(data.resolve()))
+    run.open(fresh)
+    records = run.evaluate(chosen, study, pictures, typer.echo)
+    summary = summarise(records)
+    made_by = f"{_made_by(methods)}; {machine(device)}; peak memory {peak_memory_mb() / 1000:.1f} GB."
+    write_tables(output, records, summary, made_by)
+    for g in summary.groups:
+        dsc = g.means["dsc"]
+        typer.echo(f"{g.group}, {g.method}: DSC {dsc.value:.3f} ({dsc.low:.3f} to {dsc.high:.3f}), n = {g.cases}")
+    for s in summary.tumour_free:
+        typer.echo(f"{s.group}, {s.method}: {s.marked_ml.value:.1f} ml marked in {s.scans} scans without a tumour")
+    typer.echo(f"Written: {write_html(run, records, summary, made_by)}")
+
+
+@app.command("compare")
+def compare_runs(
+    first: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    second: Annotated[Path, typer.Argument(help="Folder of another run on the same cases.")],
+    first_method: Annotated[
+        str | None, typer.Option(help="Method or quality of the first; standard if there.")
+    ] = None,  # fmt: skip
+    second_method: Annotated[
+        str | None, typer.Option(help="Method or quality of the second; standard if there.")
+    ] = None,  # fmt: skip
+    output: Annotated[Path | None, typer.Option(help="JSON file to write the comparison to, too.")] = None,
+) -> None:
+    """Say whether two runs differ by more than chance: paired tests, corrected for their number."""
+    from diffugts.evaluation.comparison import compare
+
+    comparison = compare(first, second, first_method, second_method)
+    typer.echo(comparison.as_markdown())
+    if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(comparison.as_json(), encoding="utf-8")
+
+
+def _methods(method: str, model: str, device: str, quality: list[str] | None):  # type: ignore[no-untyped-def]
+    from diffugts.allocation import keep_freed_memory
+    from diffugts.evaluation.methods import PipelineMethod
+    from diffugts.models import find_model, load_pipeline
+    from diffugts.protocol import Quality
+
+    known = [level.value for level in Quality]
+    strange = [level for level in quality or () if level not in known]
+    if strange:
+        raise RequestError(f"--quality is '{strange[0]}', expected one of {', '.join(known)}.")
+    if method != "diffugts":
+        raise RequestError(f"There is no method '{method}'.")
     keep_freed_memory()
-    folder = find_model(model)
-    pipeline = load_pipeline(folder, device)
-    report = run(pipeline, data, tuple(quality or QUALITIES), say=typer.echo)
-    typer.echo(f"Written: {write_report(report, pipeline, output)}")
+    pipeline = load_pipeline(find_model(model), device)
+    return tuple(PipelineMethod(pipeline, level) for level in quality or known), pipeline
+
+
+def _layout(name: str | None) -> Layout | None:
+    from diffugts.evaluation.layouts import Layout
+
+    if name is None:
+        return None
+    known = [layout.value for layout in Layout]
+    if name not in known:
+        raise RequestError(f"--layout is '{name}', expected one of {', '.join(known)}.")
+    return Layout(name)
+
+
+def _made_by(methods: tuple[Method, ...]) -> str:
+    identity = methods[0].identity
+    weights = identity.get("weights_sha256", "")
+    name = f"Model `{identity['model']}`" if "model" in identity else f"`{identity['method']}`"
+    return f"{name}, weights `{weights[:12]}`" if weights else name

@@ -1,22 +1,18 @@
-"""Measures: overlap, and how well a hole was filled."""
+"""Measures beyond the mask: how well a hole was filled, and the answer that knows only how scans were cropped."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from monai.metrics import compute_dice
 from scipy import ndimage
+
+from diffugts.evaluation.overlap import dice
+
+__all__ = ["HoleEffect", "centred_ellipsoid", "dice", "hole_effect", "psnr", "smooth_fill"]
 
 RING_VOXELS = 3
 CROP_MARGIN_MM = 50.0
-
-
-def dice(mask: np.ndarray, truth: np.ndarray) -> float:
-    """Dice similarity coefficient (MONAI) of two bool arrays (k, j, i); 1 where both are empty."""
-    arrays = [torch.from_numpy(np.ascontiguousarray(a))[None, None].float() for a in (mask, truth)]
-    return float(compute_dice(*arrays, ignore_empty=False))
 
 
 def centred_ellipsoid(shape: tuple[int, ...], spacing_kji_mm: tuple[float, ...]) -> np.ndarray:

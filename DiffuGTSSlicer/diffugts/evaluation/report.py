@@ -1,160 +1,214 @@
-"""The evaluation as tables (Markdown) and as data (JSON)."""
+"""A run's figures as files: tables in Markdown, everything as JSON, cases and lesions as CSV."""
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from diffugts.evaluation.speed import machine
-from diffugts.evaluation.validation import QUALITIES, CaseRow, Report
-from diffugts.pipeline import DiffuGTSPipeline
+from diffugts.evaluation.measures import HoleEffect
+from diffugts.evaluation.records import CaseRecord
+from diffugts.evaluation.run import RUN_FILE
+from diffugts.evaluation.summary import MEASURES, Mean, Summary, diameter_mm
 
-BOOTSTRAP_SAMPLES = 2000
-
-
-def write_report(report: Report, pipeline: DiffuGTSPipeline, folder: Path) -> Path:
-    """Write `report.md` and `report.json` into `folder`; returns the path of the first."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "report.json").write_text(json.dumps(asdict(report), indent=1), encoding="utf-8")
-    path = folder / "report.md"
-    path.write_text(as_markdown(report, pipeline), encoding="utf-8")
-    return path
+RESULTS_FILE, TABLES_FILE, CASES_FILE, LESIONS_FILE = "results.json", "report.md", "cases.csv", "lesions.csv"
 
 
-def as_markdown(report: Report, pipeline: DiffuGTSPipeline) -> str:
-    """All tables, with the model's checksum and the machine."""
-    parts = [
-        f"Model `{pipeline.identity.name}`, weights `{pipeline.identity.weights_sha256[:12]}`; {machine(pipeline.device)}; "
-        f"peak memory {report.peak_rss_mb / 1000:.1f} GB.",
-        "### Validation cases\n\n" + _cases(report.cases),
-        "### Means by folder\n\n" + _means(report.cases),
-        "### Tumour-free scans\n\n" + _tumour_free(report.tumour_free),
-        "### The true mask as the hole\n\n" + _effects(report.cases),
-        "### Generated lesions, where the healthy truth is known (PSNR in the hole)\n\n"
-        + _figures(report.counterfactual, "dB"),
-        "### Words: highest score on the sarcoma scans\n\n" + _figures(report.words, ""),
-        "### Paraphrases: DSC with the mask of 'soft tissue sarcoma'\n\n" + _figures(report.paraphrase_dice, ""),
-    ]
+def write_tables(folder: Path, records: Sequence[CaseRecord], summary: Summary, made_by: str) -> None:
+    """Write all files but the HTML report into a run's folder; `made_by` says with what, on which machine."""
+    run = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+    results = {"run": run, "summary": summary.as_dict(), "cases": [asdict(record) for record in records]}
+    (folder / RESULTS_FILE).write_text(json.dumps(results, indent=1), encoding="utf-8")
+    (folder / TABLES_FILE).write_text(as_markdown(records, summary, made_by), encoding="utf-8")
+    _write_csv(folder / CASES_FILE, _case_rows(records))
+    _write_csv(folder / LESIONS_FILE, _lesion_rows(records))
+
+
+def as_markdown(records: Sequence[CaseRecord], summary: Summary, made_by: str) -> str:
+    """Every table of a run."""
+    ill = [r for r in records if r.failure is None and r.has_tumour]
+    free = [r for r in records if r.failure is None and not r.has_tumour]
+    parts = [made_by]
+    if ill:
+        parts += [
+            "### Cases\n\n" + case_table(ill),
+            "### Means by folder\n\n" + mean_table(summary, ill),
+            "### Lesions by size\n\n" + size_table(summary),
+        ]
+    if free:
+        parts.append("### Tumour-free scans\n\n" + tumour_free_table(free))
+    parts += _studies(records)
+    if summary.failed:
+        parts.append(
+            "### Not evaluated\n\n" + table(["case", "why"], ([r.name, r.failure] for r in records if r.failure))
+        )
     return "\n\n".join(parts) + "\n"
-
-
-def bootstrap_interval(values: Sequence[float], seed: int = 0) -> tuple[float, float]:
-    """95 % interval of the mean by resampling cases."""
-    rng = np.random.default_rng(seed)
-    means = rng.choice(np.asarray(values, float), (BOOTSTRAP_SAMPLES, len(values))).mean(1)
-    return float(np.percentile(means, 2.5)), float(np.percentile(means, 97.5))
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A Markdown table."""
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return "\n".join(lines + ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows])
+    return "\n".join(lines + ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in rows])
 
 
-def _cases(rows: Sequence[CaseRow]) -> str:
-    head = [
-        "scan",
-        "tumour ml",
-        "ellipsoid",
-        *QUALITIES,
-        "best threshold",
-        "verdict",
-        "highest",
-        "anomaly",
-        "s fast",
-        "s standard",
-    ]
-    return table(
-        head,
-        (
+def with_interval(mean: Mean, digits: int = 3) -> str:
+    """A mean and its interval in one cell."""
+    return f"{mean.value:.{digits}f} ({mean.low:.{digits}f} to {mean.high:.{digits}f})"
+
+
+def case_table(records: Sequence[CaseRecord]) -> str:
+    """One line a case: DSC of every method, and what the last one said."""
+    methods = methods_of(records)
+    studied = any("ellipsoid_dice" in r.studies for r in records)
+    extra = ["ellipsoid", "best threshold"] if studied else []
+    head = ["scan", "tumour ml", *methods, *extra, "surface Dice", "lesions", "verdict", "highest", "anomaly"]
+    rows = []
+    for r in records:
+        last = r.figures[methods[-1]]
+        known = [f"{r.studies.get(key, float('nan')):.3f}" for key in ("ellipsoid_dice", "best_threshold_dice")]
+        rows.append(
             [
                 r.name,
-                f"{r.tumour_ml:.1f}",
-                f"{r.ellipsoid_dice:.2f}",
-                *(f"{r.dice[q]:.3f}" if q in r.dice else "-" for q in QUALITIES),
-                f"{r.oracle_dice:.3f}",
-                r.verdict,
-                f"{r.highest_score:.2f}",
-                f"{r.anomaly_score:.2f}",
-                *(f"{r.seconds[q]:.1f}" if q in r.seconds else "-" for q in QUALITIES[:2]),
+                f"{r.truth_ml:.1f}",
+                *(f"{r.figures[m].overlap.dsc:.3f}" for m in methods),
+                *(known if studied else []),
+                f"{last.overlap.nsd:.3f}",
+                f"{last.lesions.detected} of {len(last.lesions.lesions)}, {last.lesions.false_positives} false",
+                last.verdict,
+                f"{last.highest_score:.2f}",
+                "-" if last.anomaly_score is None else f"{last.anomaly_score:.2f}",
             ]
-            for r in rows
-        ),
-    )
-
-
-def _means(rows: Sequence[CaseRow]) -> str:
-    lines = []
-    for name, members in _groups(rows).items():
-        for quality in QUALITIES:
-            values = [r.dice[quality] for r in members if quality in r.dice]
-            if values:
-                low, high = bootstrap_interval(values)
-                ellipsoid = np.mean([r.ellipsoid_dice for r in members])
-                lines.append(
-                    [
-                        name,
-                        quality,
-                        len(values),
-                        f"{np.mean(values):.3f}",
-                        f"{low:.3f} to {high:.3f}",
-                        f"{ellipsoid:.3f}",
-                    ]
-                )
-    return table(["cases", "quality", "n", "mean DSC", "95 % interval", "ellipsoid"], lines)
-
-
-def _groups(rows: Sequence[CaseRow]) -> dict[str, list[CaseRow]]:
-    groups: dict[str, list[CaseRow]] = {}
-    for row in rows:
-        groups.setdefault(row.folder, []).append(row)
-        if row.folder == "sarcoma":
-            groups.setdefault("sarcoma, CT" if "_CT" in row.name else "sarcoma, MR", []).append(row)
-    return groups
-
-
-def _tumour_free(rows: Sequence[CaseRow]) -> str:
-    lines = [
-        [r.name, *(f"{r.found_ml.get(q, float('nan')):.1f}" for q in QUALITIES), r.verdict, f"{r.highest_score:.2f}"]
-        for r in rows
-    ]
-    if rows:
-        lines.append(
-            ["mean", *(f"{np.mean([r.found_ml.get(q, np.nan) for r in rows]):.1f}" for q in QUALITIES), "", ""]
         )
-    return table(["scan", *(f"ml {q}" for q in QUALITIES), "verdict", "highest"], lines)
+    return table([*head, *(f"s {m}" for m in methods)], [
+        [*row, *(f"{r.figures[m].seconds:.1f}" for m in methods)] for row, r in zip(rows, records)
+    ])  # fmt: skip
 
 
-def _effects(rows: Sequence[CaseRow]) -> str:
-    lines = []
-    for row in rows:
-        e = row.effect
-        if e is not None:
-            lines.append(
-                [
-                    row.name,
-                    f"{e.before_mean:.0f}",
-                    f"{e.after_mean:.0f}",
-                    f"{e.ring_mean:.0f}",
-                    "yes" if e.nearer else "no",
-                    f"{e.after_sd:.0f}",
-                    f"{e.ring_sd:.0f}",
-                    f"{e.sd_ratio:.2f}",
-                ]
-            )
-    return table(["scan", "tumour before", "after", "ring", "nearer", "sd after", "sd ring", "ratio"], lines)
+def mean_table(summary: Summary, records: Sequence[CaseRecord]) -> str:
+    """Means with intervals by group and method, with the ellipsoid's where it was measured."""
+    ellipsoid: dict[str, list[float]] = {}
+    for r in records:
+        if "ellipsoid_dice" in r.studies:
+            for group in (r.folder, f"{r.folder}, {r.modality}", "all cases"):
+                ellipsoid.setdefault(group, []).append(r.studies["ellipsoid_dice"])
+    head = ["cases", "method", "n", *MEASURES.values(), "precision", "recall", *(["ellipsoid"] if ellipsoid else [])]
+    rows = []
+    for g in summary.groups:
+        means = [with_interval(g.means[m], 1 if m == "hd95_mm" else 3) for m in MEASURES]
+        last = [f"{np.mean(ellipsoid[g.group]):.3f}" if g.group in ellipsoid else "-"] if ellipsoid else []
+        rows.append([g.group, g.method, g.cases, *means, f"{g.precision:.2f}", f"{g.recall:.2f}", *last])
+    return table(head, rows)
+
+
+def size_table(summary: Summary) -> str:
+    """Lesions found, by their size."""
+    rows = []
+    for s in summary.sizes:
+        found = f"{s.detected} ({s.recall_low:.2f} to {s.recall_high:.2f})"
+        rows.append([s.group, s.method, s.size, s.lesions, found, f"{s.mean_dsc:.3f}"])
+    return table(["cases", "method", "diameter", "lesions", "found (share, 95 %)", "lesion DSC"], rows)
+
+
+def tumour_free_table(records: Sequence[CaseRecord]) -> str:
+    """What was marked in scans without a tumour, ml."""
+    methods = methods_of(records)
+    rows: list[list[object]] = []
+    for r in records:
+        last = r.figures[methods[-1]]
+        marked = [f"{r.figures[m].overlap.found_ml:.1f}" for m in methods]
+        rows.append([r.name, *marked, last.verdict, f"{last.highest_score:.2f}"])
+    means = [Mean.of([r.figures[m].overlap.found_ml for r in records]) for m in methods]
+    rows.append(["mean", *(with_interval(mean, 1) for mean in means), "", ""])
+    return table(["scan", *(f"ml {m}" for m in methods), "verdict", "highest"], rows)
+
+
+def methods_of(records: Sequence[CaseRecord]) -> list[str]:
+    """The methods' names, in order."""
+    return list(dict.fromkeys(name for record in records for name in record.figures))
+
+
+def _studies(records: Sequence[CaseRecord]) -> list[str]:
+    gathered: dict[str, list[dict[str, float]]] = {"counterfactual": [], "words": [], "paraphrase_dice": []}
+    for r in records:
+        for key in gathered:
+            found = r.studies.get(key, [])
+            gathered[key] += found if isinstance(found, list) else [found]
+    holes = [(r.name, HoleEffect(**r.studies["hole"])) for r in records if "hole" in r.studies]
+    parts = []
+    if holes:
+        parts.append("### The true mask as the hole\n\n" + _hole_table(holes))
+    titles = {
+        "counterfactual": ("Generated lesions, where the healthy truth is known (PSNR in the hole)", "dB"),
+        "words": ("Words: highest score on the sarcoma scans", ""),
+        "paraphrase_dice": ("Paraphrases: DSC with the mask of 'soft tissue sarcoma'", ""),
+    }
+    return parts + [f"### {titles[k][0]}\n\n{_figures(rows, titles[k][1])}" for k, rows in gathered.items() if rows]
+
+
+def _hole_table(holes: Sequence[tuple[str, HoleEffect]]) -> str:
+    head = ["scan", "tumour before", "after", "ring", "nearer", "sd after", "sd ring", "ratio"]
+    return table(head, (
+        [
+            name,
+            *(f"{value:.0f}" for value in (e.before_mean, e.after_mean, e.ring_mean)),
+            "yes" if e.nearer else "no",
+            *(f"{value:.0f}" for value in (e.after_sd, e.ring_sd)),
+            f"{e.sd_ratio:.2f}",
+        ]
+        for name, e in holes
+    ))  # fmt: skip
 
 
 def _figures(rows: Sequence[dict[str, float]], unit: str) -> str:
-    if not rows:
-        return "None."
-    names = list(rows[0])
-    values = {name: [row[name] for row in rows] for name in names}
-    lines = [
-        [name, f"{np.mean(v):.2f} {unit}".strip(), f"{np.min(v):.2f}", f"{np.max(v):.2f}"] for name, v in values.items()
-    ]
+    lines = []
+    for name in rows[0]:
+        values = [row[name] for row in rows]
+        lines.append([name, f"{np.mean(values):.2f} {unit}".strip(), f"{min(values):.2f}", f"{max(values):.2f}"])
     return table(["", "mean", "lowest", "highest"], lines)
+
+
+def _case_rows(records: Sequence[CaseRecord]) -> Iterable[dict[str, Any]]:
+    for r in records:
+        facts = {"case": r.name, "group": r.folder, "modality": r.modality, "description": r.description}
+        for method, f in r.figures.items():
+            lesions = f.lesions
+            yield {
+                **facts,
+                "method": method,
+                **asdict(f.overlap),
+                "lesions": len(lesions.lesions),
+                "lesions_found": lesions.detected,
+                "false_positive_lesions": lesions.false_positives,
+                "lesion_dsc": lesions.dsc,
+                "lesion_hd95_mm": lesions.hd95_mm,
+                "lesion_f1": lesions.f1,
+                "verdict": f.verdict,
+                "highest_score": f.highest_score,
+                "anomaly_score": f.anomaly_score,
+                "seconds": f.seconds,
+            }
+
+
+def _lesion_rows(records: Sequence[CaseRecord]) -> Iterable[dict[str, Any]]:
+    for r in records:
+        for method, f in r.figures.items():
+            for number, lesion in enumerate(f.lesions.lesions, start=1):
+                size = {"diameter_mm": diameter_mm(lesion.volume_ml)}
+                yield {"case": r.name, "group": r.folder, "method": method, "lesion": number, **asdict(lesion), **size}
+
+
+def _write_csv(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    found = list(rows)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(found[0]) if found else ["case"])
+        writer.writeheader()
+        writer.writerows(found)
+
+
+def _cell(value: object) -> str:
+    return str(value).replace("|", "\\|").replace("\n", " ")

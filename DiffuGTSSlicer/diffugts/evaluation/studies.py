@@ -1,0 +1,121 @@
+"""What a model does beyond its mask: fills holes, follows words. Studied on a data folder's cases, for docs/benchmarks.md.
+
+Nothing here is ever trained on or chosen by: thresholds and weights come with the model.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+
+from diffugts.encoded import EncodedScan
+from diffugts.evaluation.cases import EvaluationCase
+from diffugts.evaluation.measures import HoleEffect, centred_ellipsoid, dice, hole_effect, psnr, smooth_fill
+from diffugts.evaluation.methods import Prediction
+from diffugts.foundation.body import filled_body
+from diffugts.generated.lesions import apply_lesion, draw_lesion
+from diffugts.generated.tissue import LesionKind, tissue_mask
+from diffugts.pipeline import DiffuGTSPipeline
+from diffugts.scans.scan import Scan
+from diffugts.scans.working_grid import oriented
+
+WORDS = ("soft tissue sarcoma", "liver tumour", "a healthy thigh")
+PARAPHRASES = (
+    "soft tissue sarcoma",
+    "malignant soft tissue tumour",
+    "malignant neoplasm of the leg",
+    "sarcoma of the thigh",
+)
+"""The third is one of the wordings held out of training."""
+
+THRESHOLDS = np.arange(0.1, 0.95, 0.05)
+
+
+class ModelStudies:
+    """The studies of one model; called by an evaluation run for every case."""
+
+    def __init__(self, pipeline: DiffuGTSPipeline) -> None:
+        self.pipeline = pipeline
+
+    def __call__(
+        self, case: EvaluationCase, scan: Scan, truth: np.ndarray, predictions: dict[str, Prediction]
+    ) -> dict[str, Any]:
+        """Figures by study; which ones depends on what is known of the case."""
+        pipeline = self.pipeline
+        encoded = pipeline.encode(scan)
+        if not truth.any():
+            seed = 1000 + zlib.crc32(case.name.encode()) % 100_000
+            return {"counterfactual": list(counterfactuals(pipeline, encoded, seed))}
+        score = next((p.score_map for p in reversed(predictions.values()) if p.score_map is not None), None)
+        figures: dict[str, Any] = {
+            "ellipsoid_dice": dice(centred_ellipsoid(truth.shape, tuple(reversed(scan.geometry.spacing_mm))), truth),
+            "hole": asdict(true_mask_effect(pipeline, encoded, truth)),
+        }
+        if score is not None:
+            figures["best_threshold_dice"] = max(dice(score > threshold, truth) for threshold in THRESHOLDS)
+        if case.folder == "sarcoma":
+            figures["words"] = word_scores(pipeline, encoded)
+            figures["paraphrase_dice"] = paraphrase_agreement(pipeline, encoded)
+        return figures
+
+
+def true_mask_effect(pipeline: DiffuGTSPipeline, encoded: EncodedScan, truth: np.ndarray) -> HoleEffect:
+    """What inpainting does to a tumour when its true mask is the hole (working grid, in the scan's own unit)."""
+    grid = encoded.grid
+    mask = on_working_grid(encoded, truth)
+    healthy = pipeline.inpaint(encoded, pipeline.hole(encoded, mask), pipeline.preset.qualities["standard"].steps)
+    body = filled_body(grid.intensities, grid.modality)
+    return hole_effect(
+        grid.curve.inverse(grid.intensities), grid.curve.inverse(healthy.intensities), mask, healthy.hole, body
+    )
+
+
+def on_working_grid(encoded: EncodedScan, mask: np.ndarray) -> np.ndarray:
+    """A mask of the scan's grid, bool, on the working grid (nearest voxel)."""
+    reference = encoded.grid.geometry.image(np.zeros(encoded.grid.geometry.shape, np.uint8))
+    label = oriented(encoded.scan.geometry.image(mask))
+    return sitk.GetArrayFromImage(sitk.Resample(label, reference, sitk.Transform(), sitk.sitkNearestNeighbor, 0)) > 0
+
+
+def word_scores(pipeline: DiffuGTSPipeline, encoded: EncodedScan) -> dict[str, float]:
+    """Highest score of each of `WORDS` on one scan."""
+    return {a.description.text: float(a.score.max()) for a in pipeline.attend(encoded, WORDS)}
+
+
+def paraphrase_agreement(pipeline: DiffuGTSPipeline, encoded: EncodedScan) -> dict[str, float]:
+    """DSC between the first paraphrase's mask and each other's."""
+    masks = {a.description.text: a.score > pipeline.preset.threshold for a in pipeline.attend(encoded, PARAPHRASES)}
+    first = masks[PARAPHRASES[0]]
+    return {text: dice(mask, first) for text, mask in masks.items() if text != PARAPHRASES[0]}
+
+
+def counterfactuals(
+    pipeline: DiffuGTSPipeline, encoded: EncodedScan, seed: int, count: int = 2
+) -> Iterator[dict[str, float]]:
+    """Generated lesions in a real scan, where the healthy truth is known: PSNR in the hole, ours and a smooth fill's."""
+    grid = encoded.grid
+    rng = np.random.default_rng(seed)
+    kind = LesionKind.BRAIN if grid.modality == "MR" else LesionKind.SOFT
+    body = filled_body(grid.intensities, grid.modality)
+    for _ in range(count):
+        tissue = tissue_mask(grid.intensities, grid.modality, kind)
+        plan = draw_lesion(rng, tissue, grid.modality, kind, radius_mm=(6.0, 16.0))
+        if plan is None:
+            continue
+        with_lesion, mask = apply_lesion(grid.intensities, plan, tissue)
+        scan = encoded.scan.with_voxels(encoded.scan.voxels)
+        ill = pipeline.encode_grid(scan, grid, with_lesion)
+        healthy = pipeline.inpaint(ill, pipeline.hole(ill, mask), pipeline.preset.qualities["standard"].steps)
+        expected = pipeline.inpaint(ill, pipeline.hole(ill, mask), 0)
+        baseline = smooth_fill(with_lesion, healthy.hole, body)
+        yield {
+            "expected_db": psnr(expected.intensities, grid.intensities, healthy.hole),
+            "textured_db": psnr(healthy.intensities, grid.intensities, healthy.hole),
+            "smooth_fill_db": psnr(baseline, grid.intensities, healthy.hole),
+            "lesion_db": psnr(with_lesion, grid.intensities, healthy.hole),
+        }
