@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,7 +22,9 @@ from DiffuGTSSlicerLib.expected_cost import ExpectedCost
 from DiffuGTSSlicerLib.job import Order
 from DiffuGTSSlicerLib.preflight import ModelLimits, warnings_about
 from DiffuGTSSlicerLib.provenance import ROLE
+from DiffuGTSSlicerLib.scan_kind import KnownKinds
 from DiffuGTSSlicerLib.segmentation_inputs import SegmentationInputs
+from DiffuGTSSlicerLib.watched_nodes import WatchedNodes
 
 AUTOMATIC_DEVICE = "auto"
 SHARE_OF_VOLUME_FOR_NEW_REGION = 0.5
@@ -81,6 +84,8 @@ class DescribeSection:
         self._ready, self._state = False, ""
         self._models: dict[str, ModelOption] = {}
         self._devices: dict[str, DeviceOption] = {}
+        self._kinds = KnownKinds()
+        self._nodes = WatchedNodes(self.refresh)
         self._colours = DescriptionColours(ui.descriptionsEdit, ui.coloursLabel)
         self._history_menu, self._examples_menu = qt.QMenu(ui.historyButton), qt.QMenu(ui.examplesButton)
         self._submenus = [self._region_menu(region, texts) for region, texts in examples_by_region()]
@@ -111,6 +116,7 @@ class DescribeSection:
         if self._parameters is not None:
             self._parameters.disconnectGui(self._gui_tag)
             self._parameters.RemoveObserver(self._observer_tag)
+            self._nodes.watch()
         self._parameters = parameters
         if parameters is not None:
             widgets = (
@@ -136,6 +142,7 @@ class DescribeSection:
             self._model_of(chosen.model),
             chosen.device if chosen.device in self._devices else AUTOMATIC_DEVICE,
             chosen.modality.value,
+            find_kind=self._kinds.of,
         )
 
     def missing(self) -> tuple[str, ...]:
@@ -163,6 +170,7 @@ class DescribeSection:
                     self._ui.descriptionsEdit.setPlainText(text)
         finally:
             self._showing = False
+        self._nodes.watch(*((self._parameters.volume, self._parameters.roi) if self._parameters is not None else ()))
         self._colours.draw()
         self.show_preflight()
         self._changed()
@@ -267,7 +275,7 @@ class DescribeSection:
         if self._parameters is None or self._parameters.volume is None:
             return word
         try:
-            kind = SegmentationInputs(self._parameters.volume, ()).kind()
+            kind = replace(self.inputs(), modality=None).kind()
         except DiffuGTSError:
             return word
         return f"{word}: {kind.modality}" + (f" {kind.sequence}" if kind.sequence else "")

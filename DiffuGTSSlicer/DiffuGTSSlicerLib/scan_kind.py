@@ -39,6 +39,32 @@ def kind_of(volume: slicer.vtkMRMLScalarVolumeNode, chosen: str | None = None) -
     return ScanKind(modality, sequence_from_words(words) if modality == "MR" else None)
 
 
+class KnownKinds:
+    """Kinds that were found already: a panel asks at every key, and voxels are looked at once for each state of a volume.
+
+    It remembers the last volume only.
+    """
+
+    def __init__(self) -> None:
+        self._state: tuple[object, ...] = ()
+        self._known: dict[str | None, ScanKind] = {}
+
+    def of(self, volume: slicer.vtkMRMLScalarVolumeNode, chosen: str | None = None) -> ScanKind:
+        """As `kind_of`."""
+        state = (
+            volume.GetID(),
+            volume.GetName(),
+            volume.GetMTime(),
+            volume.GetImageData().GetMTime(),
+            *_dicom_facts(volume),
+        )
+        if state != self._state:
+            self._state, self._known = state, {}
+        if chosen not in self._known:
+            self._known[chosen] = kind_of(volume, chosen)
+        return self._known[chosen]
+
+
 def sampled_voxels(volume: slicer.vtkMRMLScalarVolumeNode) -> np.ndarray:
     """Voxels from all over a volume, evenly apart, at most about 200,000."""
     voxels = slicer.util.arrayFromVolume(volume)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +24,7 @@ class SegmentationInputs:
     """The choices as they are now.
 
     `modality` is "CT", "MR", or None where the volume itself is to say it; `more` are other fields of `Order`
-    (threshold, smallest_lesion_ml, seed).
+    (threshold, smallest_lesion_ml, seed); `find_kind` answers which kind of scan a volume is.
     """
 
     volume: slicer.vtkMRMLScalarVolumeNode | None
@@ -35,6 +35,7 @@ class SegmentationInputs:
     device: str = "auto"
     modality: str | None = None
     more: dict[str, Any] = field(default_factory=dict)
+    find_kind: Callable[[slicer.vtkMRMLScalarVolumeNode, str | None], ScanKind] = kind_of
 
     def missing(self) -> tuple[str, ...]:
         """A sentence for everything that is missing or does not do; empty where `order` can be made."""
@@ -66,7 +67,7 @@ class SegmentationInputs:
     def kind(self) -> ScanKind:
         """Which kind of scan it is, as chosen or as the volume says. Raises RequestError or ScanError where it is none."""
         self.geometry()
-        kind = kind_of(self.volume, self.modality)
+        kind = self.find_kind(self.volume, self.modality)
         if kind.modality is None:
             raise ScanError(_("Say whether the volume is CT or MR: neither its name nor its voxels tell."))
         if not kind.usable:

@@ -123,6 +123,7 @@ def carry_out(job: str, path: str) -> None:
     except MemoryError:
         tell("failed", job=job, code="memory", message="The scan does not fit.", details="MemoryError: 3 GB")
         return
+    progress(job, "writing", 0, 1, 0.9)
     voxels, matrix = read_nrrd(Path(request.scan))
     folder = Path(request.output)
     stated, written = matrix, matrix
