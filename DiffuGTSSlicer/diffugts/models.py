@@ -84,16 +84,23 @@ def weights_sha256(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def load_pipeline(folder: Path, device: str = "cpu") -> DiffuGTSPipeline:
+def load_pipeline(folder: Path, device: str = "cpu", random_weights: bool = False) -> DiffuGTSPipeline:
     """Load a model in single precision onto a device.
 
-    Raises ModelError where files are missing, damaged or do not fit together.
+    A model marked as one of random weights is refused unless `random_weights` is asked for, as benchmarks do. Raises
+    ModelError for it, and where files are missing, damaged or do not fit together.
     """
     from diffusers.utils import logging as diffusers_logging
     from safetensors import SafetensorError
 
     from diffugts.pipeline import DiffuGTSPipeline
+    from diffugts.preset import ModelPreset
 
+    if ModelPreset.load(folder).random_weights and not random_weights:
+        raise ModelError(
+            f"The model in '{folder}' has random weights: it was made to test or time the program and knows nothing. Choose "
+            "another model."
+        )
     diffusers_logging.disable_progress_bar()  # loading takes a moment; its bar would only clutter terminal and log
     try:
         # Without use_safetensors diffusers would look for pickled weights where the others are missing.
@@ -104,7 +111,8 @@ def load_pipeline(folder: Path, device: str = "cpu") -> DiffuGTSPipeline:
             f"({str(error).strip()})"
         ) from error
     for part in (pipeline.autoencoder, pipeline.denoiser, pipeline.attention):
-        part.float()
+        if part is not None:
+            part.float()
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(device)
 

@@ -34,7 +34,7 @@ from diffugts.descriptions.meaning import judge_by_meaning
 from diffugts.descriptions.templates import prompt_pair
 from diffugts.descriptions.vocabulary import load_vocabulary
 from diffugts.encoded import EncodedScan
-from diffugts.errors import Cancelled, DescriptionError, ModelError
+from diffugts.errors import Cancelled, DescriptionError, ModelError, ScanError
 from diffugts.findings.finding import Finding, ModelIdentity, Segmentation
 from diffugts.findings.lesions import VerdictRule, cut, measure_lesions, verdict
 from diffugts.foundation.autoencoder import ScanAutoencoder
@@ -150,8 +150,13 @@ class DiffuGTSPipeline(DiffusionPipeline):
         """Bring a scan to the working grid and through the frozen foundation; once per scan.
 
         A model without a trained attention only brings it to the grid. Raises ScanError for geometry or content the method
-        cannot work on.
+        cannot work on, and for a modality the model does not know.
         """
+        if scan.modality not in self.preset.modalities:
+            known = " and ".join(self.preset.modalities)
+            raise ScanError(
+                f"The scan is {scan.modality}, and the model '{self.preset.name}' knows only {known}. Choose another model."
+            )
         grid = to_working_grid(scan, self.preset.spacing_mm, self.preset.ct_curve, self.preset.mr_range)
         if self.attention is None:
             nothing = torch.empty((1, self.autoencoder.config["latent_channels"], 0, 0, 0))

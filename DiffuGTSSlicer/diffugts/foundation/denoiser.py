@@ -15,7 +15,7 @@ begins and ends in the body; both of MAISI's are told the spacing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from diffusers import ConfigMixin, ModelMixin
@@ -57,7 +57,8 @@ class HoleDenoiser(ModelMixin, ConfigMixin):
     `prediction` is "sample" with `conditioned` networks (compact), "velocity" (MAISI's rectified flow) or "noise"
     (MAISI-v1) without. Latent sizes must be multiples of 2 ** (levels - 1). `axes` is the order the network reads, "xyz"
     for MAISI; `spacing_mm` what it is told of the working grid's spacing, where it asks; `regions` the part of the body
-    in which the scan begins, from the top, and the one in which it ends, for MAISI-v1.
+    in which the scan begins, from the top, and the one in which it ends, for MAISI-v1; `nearest_classes` leads modality
+    numbers that the network was not trained on (as text) to the nearest that it was.
     """
 
     config_name = "config.json"
@@ -78,6 +79,7 @@ class HoleDenoiser(ModelMixin, ConfigMixin):
         residual_sampling: bool = True,
         spacing_mm: float | None = None,
         regions: Sequence[str] | None = None,
+        nearest_classes: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__()
         if prediction not in ("sample", "velocity", "noise"):
@@ -130,6 +132,8 @@ class HoleDenoiser(ModelMixin, ConfigMixin):
         axes, count = self.config["axes"], noisy.shape[0]
         conditions = {}
         if self.config["modality_classes"] is not None:
+            for number, nearest in (self.config["nearest_classes"] or {}).items():
+                modality = torch.where(modality == int(number), nearest, modality)
             conditions["class_labels"] = modality
         if self.config["spacing_mm"] is not None:
             conditions["spacing_tensor"] = noisy.new_full((count, 3), CONDITION_GAIN * self.config["spacing_mm"])
