@@ -1,0 +1,48 @@
+"""The panel from the click to the findings with the real worker and the compact model."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
+from opened_module import *  # noqa: E402, F403
+from test_lib_real_worker import made_phantom, worker_command  # noqa: E402, F401
+
+from DiffuGTSSlicerLib.job import JobState  # noqa: E402
+from DiffuGTSSlicerLib.results import nodes_of_result  # noqa: E402
+
+
+@pytest.mark.slow
+def test_from_the_click_to_the_findings(host, panel, environment, monkeypatch, worker_command):  # noqa: F811
+    monkeypatch.setattr(environment, "worker_command", lambda: worker_command)
+    volume = made_phantom("oblique")
+    volume.SetName("CT phantom")
+    panel.ui.volumeSelector.setCurrentNode(volume)
+    seen: list[str] = []
+
+    def segment(text: str):
+        panel.ui.descriptionsEdit.setPlainText(text)
+        announced, began = panel.ui.preflightLabel.text, time.monotonic()
+        panel.ui.segmentButton.click()
+        (job,) = panel.logic.jobs.unfinished
+        job.listeners.append(lambda _: seen.append(panel.ui.progressLabel.text.partition(" · ")[0]))
+        host.wait_until(lambda: job.state.over, 240)
+        assert job.state is JobState.DONE, f"{job.reason} {job.details}"
+        nodes = nodes_of_result(slicer.mrmlScene, job.name)
+        assert len(nodes["score map"]) == len(job.order.descriptions)
+        scores = slicer.util.arrayFromVolume(nodes["score map"][0])
+        assert scores.shape == slicer.util.arrayFromVolume(volume).shape
+        assert 0 <= np.min(scores) and 0 < np.max(scores) <= 1
+        return announced, time.monotonic() - began
+
+    announced, first_s = segment("soft tissue sarcoma\nrenal cell carcinoma")
+    assert "is quick" not in announced
+    announced, further_s = segment("hypodense liver metastasis")
+    assert "is quick" in announced
+    print(f"\nfirst {first_s:.1f} s, a further description {further_s:.1f} s")
+    assert further_s < first_s
+    assert any("Looking at the scan" in text for text in seen)
+    assert panel.findingsSection.ui.findingsTable.rowCount >= 3
