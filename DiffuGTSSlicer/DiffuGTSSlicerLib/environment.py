@@ -27,7 +27,7 @@ from diffugts.errors import InstallationError
 from DiffuGTSSlicerLib.background_program import BackgroundProgram
 from DiffuGTSSlicerLib.device_options import DeviceOption, best_device_in_words, device_options
 from DiffuGTSSlicerLib.model_folders import ModelOption, models_in
-from DiffuGTSSlicerLib.package_folder import InstallPlan, PackageFolder
+from DiffuGTSSlicerLib.package_folder import InstallPlan, PackageFolder, lists_sha256
 from DiffuGTSSlicerLib.package_install import CHECK as CHECK_STEP
 from DiffuGTSSlicerLib.package_install import OTHERS, PREPARE, SWAP, TORCH, UNPACK
 from DiffuGTSSlicerLib.process_tree import exit_in_words
@@ -147,8 +147,9 @@ class Environment:
     def report(self) -> CheckReport | None:
         """The last check of what is chosen now; None where it was never checked."""
         facts = self.settings.last_check_of(self._identity())
-        if facts is None and self.uses_own_folder and self.folder.record is not None:
-            facts = self.folder.record.report
+        record = self.folder.record if self.uses_own_folder else None
+        if facts is None and record is not None and record.lists == lists_sha256(self.plan()):
+            facts = record.report
         try:
             return CheckReport.of(facts) if facts else None
         except ValueError:
@@ -225,8 +226,8 @@ class Environment:
     def _identity(self) -> str:
         if self.uses_own_folder:
             record = self.folder.record
-            return f"{self.folder.path} {record.made_at if record else 0}"
-        return str(self.other_python)
+            return f"{self.folder.path} {record.made_at if record else 0} {lists_sha256(self.plan())}"
+        return f"{self.other_python} {lists_sha256(self.plan())}"
 
     @staticmethod
     def _problems(report: CheckReport) -> list[str]:

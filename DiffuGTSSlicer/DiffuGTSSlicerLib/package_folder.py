@@ -10,6 +10,7 @@ Standard library only.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -63,12 +64,14 @@ class PackageRecord:
         plan: what was asked for; an interrupted installation is resumed by it.
         steps: the steps of the installation that are done.
         size_bytes: of the whole folder, once finished.
+        lists: checksum of the plan's requirements and constraints as they were then.
         report: what the check printed, once finished.
         made_at: seconds since 1970; tells two installations apart.
     """
 
     python: str
     plan: InstallPlan
+    lists: str = ""
     steps: tuple[str, ...] = ()
     size_bytes: int = 0
     report: Mapping[str, Any] = field(default_factory=dict)
@@ -113,6 +116,14 @@ class PackageFolder:
     def leftover(self) -> bool:
         """Whether something of ours still waits for being removed."""
         return read_marker(self.outgoing) is not None
+
+
+def lists_sha256(plan: InstallPlan) -> str:
+    """One checksum of a plan's requirements and constraints: packages of other lists are not those that were tested."""
+    digest = hashlib.sha256()
+    for path in (plan.requirements, plan.constraints):
+        digest.update(Path(path).read_bytes())
+    return digest.hexdigest()
 
 
 def packages_in(folder: Path) -> Path:

@@ -34,6 +34,7 @@ from DiffuGTSSlicerLib.package_folder import (
     PackageRecord,
     delete_marked,
     folder_bytes,
+    lists_sha256,
     packages_in,
     read_marker,
     write_marker,
@@ -86,7 +87,7 @@ class Installation:
             raise SetupFault(Fault.NOT_OURS, folder=str(self._folder.path))
         try:
             self._partial.mkdir(parents=True)
-            write_marker(self._partial, PackageRecord(self._folder.python, plan))
+            write_marker(self._partial, PackageRecord(self._folder.python, plan, lists_sha256(plan)))
         except OSError as error:
             raise fault_of_system(error, self._folder.path.parent) from error
 

@@ -29,6 +29,12 @@ def fill_report_table(table: qt.QTableWidget, report: CheckReport | None) -> Non
     table.verticalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
 
 
+def device_warnings(report: CheckReport | None) -> list[str]:
+    """A sentence for every device that is there and does not work."""
+    broken = [line for line in report.about("device") if line.state != OK] if report else []
+    return [_("{device} is not used: {reason}").format(device=line.name.upper(), reason=line.found) for line in broken]
+
+
 def report_as_text(state: str, report: CheckReport | None, log: Iterable[str]) -> str:
     """Everything for a report of a problem; nothing about patients is known here."""
     lines = [

@@ -12,7 +12,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from DiffuGTSSlicerLib.environment import CHECK, Environment
-from DiffuGTSSlicerLib.setup_report import fill_report_table, report_as_text
+from DiffuGTSSlicerLib.setup_report import device_warnings, fill_report_table, report_as_text
 from DiffuGTSSlicerLib.setup_sentences import sentence_of, size_in_words
 from DiffuGTSSlicerLib.setup_settings import OTHER_PYTHON, OWN_FOLDER
 from DiffuGTSSlicerLib.torch_builds import advice, chosen_build, nvidia_driver_found, torch_builds
@@ -88,6 +88,8 @@ class SetupSection:
         environment, activity = self._environment, self._environment.activity
         fault = environment.fault
         sentences = [line] if activity or fault is None else list(dict.fromkeys([sentence_of(fault), line]))
+        if activity is None and ready:
+            sentences += device_warnings(environment.report)
         if activity is not None and activity.task != CHECK:
             sentences.append(_("You can go on working meanwhile."))
         self.ui.stateLabel.text = "\n".join(sentences)

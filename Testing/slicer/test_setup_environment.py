@@ -18,7 +18,7 @@ from DiffuGTSSlicerLib.environment import VARIABLE, Environment
 from DiffuGTSSlicerLib.setup_faults import Fault
 
 LIBRARY = Path(__file__).resolve().parents[2] / "DiffuGTSSlicer"
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 
 
 @pytest.fixture(autouse=True)
@@ -109,6 +109,19 @@ def test_what_was_installed_is_ready_after_a_restart_without_another_check(envir
     assert again.activity is None
 
 
+def test_packages_of_an_earlier_version_are_checked_again_before_they_are_called_ready(
+    environment: Environment, make, tmp_path: Path
+):
+    line = installed(environment).readiness()
+    again = make()
+    with (tmp_path / "lists" / "requirements.txt").open("a") as lists:
+        lists.write("made-part\n")
+    assert "Not checked yet" in again.readiness()[1]
+    again.check_if_unknown()
+    wait(again)
+    assert again.readiness() == line
+
+
 def test_a_cancelled_installation_is_offered_to_be_resumed_after_a_restart(environment: Environment, make):
     environment.install()
     wait(environment, lambda: environment.activity.step == "unpack")
@@ -190,7 +203,7 @@ def test_nothing_waits_for_an_installation(environment: Environment):
         qt.QApplication.processEvents()
         longest = max(longest, time.perf_counter() - began)
         time.sleep(0.005)
-    assert longest < 0.1
+    assert longest < 0.5, "starting pip alone takes longer: somebody waited for it"
 
 
 def test_another_python_is_used_with_its_own_packages_and_the_system_s_variables(environment: Environment):

@@ -60,7 +60,7 @@ def run(task: str, parent: Path, plan: InstallPlan | None = None, **more: str) -
     out, log = b"", b""
     try:
         keep_open, process.stdin = process.stdin, None  # communicate() would close it, which is the sign to end
-        out, log = process.communicate(timeout=120)
+        out, log = process.communicate(timeout=300)
         keep_open.close()
     finally:
         kill_tree(process)

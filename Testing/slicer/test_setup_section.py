@@ -12,7 +12,7 @@ import ctk
 import pytest
 import qt
 import slicer
-from made_wheels import CHECK, quiet_pip, write_lists, write_wheels
+from made_wheels import CHECK, WORKING_REPORT, quiet_pip, write_lists, write_wheels
 
 from DiffuGTSSlicerLib.environment import VARIABLE, Environment
 from DiffuGTSSlicerLib.setup_section import SetupSection
@@ -54,7 +54,7 @@ class Panel:
 
     def wait(self, step: str | None = None) -> None:
         """Until nothing is being done any more, or the step is reached."""
-        ends = time.monotonic() + 60
+        ends = time.monotonic() + 180
         while self.environment.activity is not None and self.environment.activity.step != (step or "-"):
             assert time.monotonic() < ends, list(self.environment.log)[-10:]
             qt.QApplication.processEvents()
@@ -158,6 +158,15 @@ def test_a_failure_is_told_in_the_section_with_what_to_do(host, panel: Panel):
     panel.wait()
     assert "it was filled for another Python or system" in panel.ui.stateLabel.text
     assert panel.offered == ["resume", "discard"]
+
+
+def test_a_gpu_that_does_not_work_is_named_with_the_reason(host, panel: Panel, tmp_path: Path):
+    gpu = {"topic": "device", "name": "cuda:0", "state": "warning", "found": "the driver is too old."}
+    write_wheels(tmp_path / "wheels", {"works": True, "checks": [*WORKING_REPORT["checks"], gpu]})
+    panel.environment.install()
+    panel.wait()
+    assert "CUDA:0 is not used: the driver is too old." in panel.ui.stateLabel.text
+    assert panel.ui.reportTable.item(0, 1).text() == "warning", "what does not work comes first"
 
 
 def test_another_python_is_asked_for_where_it_is_chosen(panel: Panel):

@@ -31,7 +31,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
 def test_the_doctor_of_the_engine_tells_what_works_here(environment: Environment):
     environment.choose(python_source="other", other_python=sys.executable)
     environment.check()
-    ends = time.monotonic() + 200
+    ends = time.monotonic() + 400
     while environment.activity is not None:
         assert time.monotonic() < ends
         qt.QApplication.processEvents()
