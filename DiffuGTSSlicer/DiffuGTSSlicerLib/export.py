@@ -13,6 +13,7 @@ import shutil
 import numpy as np
 import slicer
 import vtk
+from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from diffugts.errors import RequestError, ScanError
 from diffugts.protocol import Region, Request
@@ -23,6 +24,14 @@ MINIMUM_VOXELS = 8
 """Along every axis; the engine refuses less."""
 
 SHEAR_TOLERANCE = 1e-3
+
+WIDENED = {
+    vtk.VTK_SIGNED_CHAR: np.int16,
+    vtk.VTK_LONG_LONG: np.float64,
+    vtk.VTK_UNSIGNED_LONG_LONG: np.float64,
+    vtk.VTK_ID_TYPE: np.float64,
+}
+"""Types of voxels that Slicer's NRRD writer does not know, and the one that holds their values."""
 
 SPARE_BYTES = 50_000_000
 """What has to be left on the disk beside the exported volume."""
@@ -153,7 +162,7 @@ def _require_finite_content(volume: slicer.vtkMRMLScalarVolumeNode, job: Job) ->
 
 def _write_scan(volume: slicer.vtkMRMLScalarVolumeNode, job: Job) -> None:
     """Write the voxels as they are, uncompressed, through Slicer's own NRRD writer, from a node outside the scene."""
-    image = volume.GetImageData()
+    image = _writable(volume.GetImageData())
     expected = image.GetNumberOfPoints() * image.GetScalarSize()
     job.scan_path.touch()  # says why where it cannot, which Slicer's writer does not
     job.scan_path.unlink()
@@ -161,7 +170,7 @@ def _write_scan(volume: slicer.vtkMRMLScalarVolumeNode, job: Job) -> None:
         raise OSError(errno.ENOSPC, f"{expected / 1e6:.0f} MB are needed for the volume, and space for the result")
     outside = slicer.vtkMRMLScene()
     copy = outside.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "scan")
-    copy.SetAndObserveImageData(volume.GetImageData())  # shared, not copied
+    copy.SetAndObserveImageData(image)  # shared, not copied
     copy.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(job.order.geometry.ijk_to_ras))
     storage = outside.AddNewNodeByClass("vtkMRMLVolumeArchetypeStorageNode")
     storage.SetFileName(str(job.scan_path))
@@ -171,3 +180,14 @@ def _write_scan(volume: slicer.vtkMRMLScalarVolumeNode, job: Job) -> None:
     if not written or not job.scan_path.is_file() or job.scan_path.stat().st_size < expected:
         logging.error("DiffuGTS: writing %s failed", job.scan_path.name)
         raise OSError(f"writing {job.scan_path.name} failed; the disk may be full")
+
+
+def _writable(image: vtk.vtkImageData) -> vtk.vtkImageData:
+    """The image itself, or a copy with wider voxels where the writer does not know their type."""
+    if image.GetScalarType() not in WIDENED:
+        return image
+    values = vtk_to_numpy(image.GetPointData().GetScalars()).astype(WIDENED[image.GetScalarType()])
+    wide = vtk.vtkImageData()
+    wide.SetDimensions(image.GetDimensions())
+    wide.GetPointData().SetScalars(numpy_to_vtk(values, deep=1))
+    return wide

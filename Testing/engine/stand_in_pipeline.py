@@ -8,6 +8,7 @@ engine's own. Needs no torch, so that a test's worker starts in a moment. A desc
     print               prints on standard output, from Python, from C and from a child process
     no memory           memory runs out, unless in small tiles
     no memory at all    memory runs out
+    fill the memory     asks for more and more of it, until the system refuses
     deaf                computes for a minute without a callback
 """
 
@@ -96,7 +97,9 @@ class StandInPipeline:
                 decision, notes = verdict(description, score, lesions, 1.0, rule)
                 highest = float(score.max())
                 score = score.astype(np.float32)
-                findings.append(Finding(description, score, mask, decision, highest, 1.0, rule.threshold, lesions, notes))
+                findings.append(
+                    Finding(description, score, mask, decision, highest, 1.0, rule.threshold, lesions, notes)
+                )
             if quality != Quality.FAST:
                 self._steps(Stage.INPAINTING, progress)
                 healthy = np.where(findings[0].mask, np.median(scan.scan.voxels), scan.scan.voxels).astype(np.float32)
@@ -138,6 +141,10 @@ class StandInPipeline:
             print('{"event": "hello"} from Python')
             os.write(1, b'{"event": "hello"} from C\n')
             subprocess.run([sys.executable, "-c", "print('a child speaks')"], check=True)
+        if description == "fill the memory":
+            taken: list[np.ndarray] = []
+            while True:
+                taken.append(np.ones(1 << 24))
         if description == "no memory at all" or (description == "no memory" and not self.low_memory):
             raise RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory")
 

@@ -49,7 +49,7 @@ class JobBench:
     """A queue and what came of it; `command` may be changed between jobs."""
 
     def __init__(self, scene: Any, folder: Path, command: WorkerCommand, **options: Any) -> None:
-        self.scene, self.command = scene, command
+        self.scene, self.folder, self.command = scene, folder, command
         self.workers: list[WorkerProcess] = []
         self.lines: list[str] = []
         self._checks = ThreadPoolExecutor(1)
