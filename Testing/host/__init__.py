@@ -109,18 +109,20 @@ def start() -> Host:
     return _running[0]
 
 
-def _make_none_immortal() -> None:
-    """Keep Python alive where the binding gives back None once too often.
+def _make_constants_immortal() -> None:
+    """Keep Python alive where the binding gives back None, True or False once too often.
 
-    PySide6 6.12 takes a reference from None at every call that returns nothing. Python 3.12 and later do not count them;
-    3.11 does, and ends the process when none is left, after some hundred thousand calls.
+    PySide6 6.12 takes a reference from None at every call that returns nothing, and sometimes one from a truth value.
+    Python 3.12 and later do not count them; 3.11 does, and ends the process when none is left, after some ten thousand
+    calls.
     """
     if sys.version_info < (3, 12):
-        ctypes.c_ssize_t.from_address(id(None)).value += 1 << 40
+        for constant in (None, True, False):
+            ctypes.c_ssize_t.from_address(id(constant)).value += 1 << 40
 
 
 def _boot() -> Host:
-    _make_none_immortal()
+    _make_constants_immortal()
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     slicer = _import_slicer_alone()
     for folder in (_HERE / "stand_ins", _HERE / "stand_ins" / "modules"):
