@@ -16,8 +16,8 @@ from diffugts.errors import ResultError
 from diffugts.protocol import FindingRecord
 from DiffuGTSSlicerLib.finding_segment import SMALLEST_TAG, THRESHOLD_TAG, reference_geometry, tag_of
 from DiffuGTSSlicerLib.provenance import RESULT, SEGMENT, VOLUME_REFERENCE, ResultRecord, record_on
+from DiffuGTSSlicerLib.regions import Regions
 from DiffuGTSSlicerLib.results import SCORE_MAP, SEGMENTATION, nodes_of_result
-from DiffuGTSSlicerLib.score_field import Regions
 from DiffuGTSSlicerLib.segment_masks import read_segment
 
 UNCHANGED_SHARE = 1e-3
@@ -167,7 +167,7 @@ class FindingRows:
             mask = read_segment(node, finding.segment_id, geometry)
             volume_ml = mask.count * geometry.voxel_ml
             as_written = _same_volume(volume_ml, finding.volume_ml) and finding.lesions
-            lesions = len(finding.lesions) if as_written else len(Regions.of(mask.voxels).sizes)
+            lesions = len(finding.lesions) if as_written else len(Regions.of(mask).sizes)
             self._counted = {k: v for k, v in self._counted.items() if k[:2] != key[:2]}
             self._counted[key] = (volume_ml, lesions)
         return self._counted[key]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 
 import numpy as np
 import slicer
@@ -18,7 +19,8 @@ from diffugts.errors import ResultError
 from DiffuGTSSlicerLib.provenance import SEGMENT
 from DiffuGTSSlicerLib.results import SCORE_MAP, SEGMENTATION, nodes_of_result
 from DiffuGTSSlicerLib.score_field import ScoreField
-from DiffuGTSSlicerLib.segment_masks import BoxMask, read_segment, write_segment
+from DiffuGTSSlicerLib.segment_masks import labelmap_of, read_segment, write_segment
+from DiffuGTSSlicerLib.sparse_mask import SparseMask
 from DiffuGTSSlicerLib.volume_geometry import VolumeGeometry
 
 THRESHOLD_TAG, SMALLEST_TAG, ACCEPTED_TAG = "DiffuGTS.Threshold", "DiffuGTS.SmallestLesionMl", "DiffuGTS.Accepted"
@@ -51,6 +53,8 @@ class FindingSegment:
     segmentation: slicer.vtkMRMLSegmentationNode
     segment_id: str
     field: ScoreField
+    _known: dict[str, tuple[tuple[int, int], SparseMask]] = dataclass_field(default_factory=dict, repr=False)
+    _cut: tuple[float, float, SparseMask] | None = dataclass_field(default=None, repr=False)
 
     @classmethod
     def of_result(
@@ -104,25 +108,31 @@ class FindingSegment:
     def accepted(self, voxels: list[tuple[int, int, int]]) -> None:
         self._segment().SetTag(ACCEPTED_TAG, json.dumps([list(voxel) for voxel in voxels]))
 
-    def last_cut(self) -> BoxMask:
+    def cut(self, threshold: float, smallest_lesion_ml: float) -> SparseMask:
+        """What the score map gives at a threshold; the last one is kept, because the next cut asks for it again."""
+        if self._cut is None or self._cut[:2] != (threshold, smallest_lesion_ml):
+            self._cut = (threshold, smallest_lesion_ml, self.field.cut(threshold, smallest_lesion_ml))
+        return self._cut[2]
+
+    def last_cut(self) -> SparseMask:
         """The mask as it was cut last, without what was done by hand since."""
-        return self.field.cut(self.threshold, self.smallest_lesion_ml)
+        return self.cut(self.threshold, self.smallest_lesion_ml)
 
-    def mask(self) -> BoxMask:
+    def mask(self) -> SparseMask:
         """The segment as it is now. Raises ResultError where it was deleted."""
-        return read_segment(self.segmentation, self.segment_id, self.geometry)
+        return self._read(self.segment_id)
 
-    def rejected(self) -> BoxMask:
+    def rejected(self) -> SparseMask:
         """What was rejected; empty where nothing was."""
         if self.segmentation.GetSegmentation().GetSegment(self.rejected_id) is None:
-            return BoxMask.empty()
-        return read_segment(self.segmentation, self.rejected_id, self.geometry)
+            return SparseMask.empty()
+        return self._read(self.rejected_id)
 
-    def set_mask(self, mask: BoxMask) -> None:
+    def set_mask(self, mask: SparseMask) -> None:
         """Replace the segment's voxels."""
-        write_segment(self.segmentation, self.segment_id, mask, self.geometry)
+        self._write(self.segment_id, mask)
 
-    def set_rejected(self, mask: BoxMask) -> None:
+    def set_rejected(self, mask: SparseMask) -> None:
         """Replace what is rejected; its segment is made when it is first needed."""
         segments = self.segmentation.GetSegmentation()
         if segments.GetSegment(self.rejected_id) is None:
@@ -132,7 +142,23 @@ class FindingSegment:
             segments.AddEmptySegment(self.rejected_id, name, REJECTED_COLOUR)
             if self.segmentation.GetDisplayNode():
                 self.segmentation.GetDisplayNode().SetSegmentOpacity(self.rejected_id, REJECTED_OPACITY)
-        write_segment(self.segmentation, self.rejected_id, mask, self.geometry)
+        self._write(self.rejected_id, mask)
+
+    def _read(self, segment_id: str) -> SparseMask:
+        """A segment's voxels, looked through again only where its label map was changed since."""
+        changed = self._changed(segment_id)
+        if segment_id not in self._known or self._known[segment_id][0] != changed:
+            self._known[segment_id] = (changed, read_segment(self.segmentation, segment_id, self.geometry))
+        return self._known[segment_id][1]
+
+    def _write(self, segment_id: str, mask: SparseMask) -> None:
+        write_segment(self.segmentation, segment_id, mask, self.geometry, before=self._read(segment_id))
+        self._known[segment_id] = (self._changed(segment_id), mask)
+
+    def _changed(self, segment_id: str) -> tuple[int, int]:
+        """What is another number after every change of a segment's label map."""
+        labelmap = labelmap_of(self.segmentation, segment_id)
+        return (labelmap.GetMTime() if labelmap is not None else 0), id(labelmap)
 
     def note_cut(self, threshold: float, smallest_lesion_ml: float) -> None:
         """Remember how the segment was cut."""

@@ -8,10 +8,12 @@ from enum import Enum
 import numpy as np
 import slicer
 
+from DiffuGTSSlicerLib.box_mask import BoxMask
 from DiffuGTSSlicerLib.finding_segment import FindingSegment, tag_of
 from DiffuGTSSlicerLib.provenance import RESULT, ROLE, VOLUME_REFERENCE
-from DiffuGTSSlicerLib.score_field import Regions
-from DiffuGTSSlicerLib.segment_masks import BoxMask, write_segment
+from DiffuGTSSlicerLib.regions import Regions
+from DiffuGTSSlicerLib.segment_masks import write_box
+from DiffuGTSSlicerLib.sparse_mask import SparseMask
 from DiffuGTSSlicerLib.subject_folders import put_beside
 from DiffuGTSSlicerLib.volume_geometry import VolumeGeometry
 
@@ -74,14 +76,16 @@ def accept(finding: FindingSegment, lesion: Lesion) -> None:
 def reject(finding: FindingSegment, lesion: Lesion) -> None:
     """Move a lesion to the rejected segment."""
     finding.accepted = [seed for seed in finding.accepted if not _holds(lesion.mask, seed)]
-    finding.set_rejected(finding.rejected() | lesion.mask)
-    finding.set_mask(finding.mask() - lesion.mask)
+    mask = SparseMask.of(lesion.mask)
+    finding.set_rejected(finding.rejected() | mask)
+    finding.set_mask(finding.mask() - mask)
 
 
 def restore(finding: FindingSegment, lesion: Lesion) -> None:
     """Move a lesion back from the rejected segment, undecided."""
-    finding.set_mask(finding.mask() | lesion.mask)
-    finding.set_rejected(finding.rejected() - lesion.mask)
+    mask = SparseMask.of(lesion.mask)
+    finding.set_mask(finding.mask() | mask)
+    finding.set_rejected(finding.rejected() - mask)
 
 
 def undecide(finding: FindingSegment, lesion: Lesion) -> None:
@@ -123,7 +127,7 @@ def split(finding: FindingSegment, lesions: list[Lesion]) -> list[str]:
         copied = node.GetSegmentation().GetSegment(identifier)
         tag = copied.GetTerminologyEntryTagName()
         copied.SetTag(tag, tag_of(segment, tag))
-        write_segment(node, identifier, lesion.mask, finding.geometry)
+        write_box(node, identifier, lesion.mask, finding.geometry)
         ids.append(identifier)
     put_beside(source, node)
     return ids
@@ -131,32 +135,25 @@ def split(finding: FindingSegment, lesions: list[Lesion]) -> list[str]:
 
 def longest_axial_diameter_mm(region: np.ndarray, geometry: VolumeGeometry) -> float:
     """Longest distance between voxel centres of one axial slice, plus one voxel, over all slices of `region` (k, j, i)."""
-    from scipy import ndimage
-
     axis = geometry.axial_axis
     spacing_kji = geometry.spacing_mm[::-1]
     in_plane = [a for a in range(3) if a != axis]
     longest = 0.0
     for section in np.moveaxis(region, axis, 0):
-        if section.any():
-            edge = section & ~ndimage.binary_erosion(section)
-            longest = max(longest, _largest_distance(np.argwhere(edge) * spacing_kji[in_plane]))
+        longest = max(longest, _largest_distance(_row_ends(section) * spacing_kji[in_plane]))
     return longest + float(spacing_kji[in_plane].mean())
 
 
 def _measured(
-    finding: FindingSegment, mask: BoxMask, voxels: np.ndarray | None, most: int | None = None
+    finding: FindingSegment, mask: SparseMask, voxels: np.ndarray | None, most: int | None = None
 ) -> list[Lesion]:
     lesions = []
-    regions = Regions.of(mask.voxels)
+    regions = Regions.of(mask)
     if most is not None and len(regions.sizes) > most:
-        highest = regions.maxima(finding.field.within(mask.corner, mask.voxels.shape))
-        regions = regions.subset(np.argsort(-highest, kind="stable")[:most])
-    for found in regions.masks():
-        region = found.voxels
-        k, j, i = (c + n for c, n in zip(mask.corner, found.corner))
-        one = BoxMask((k, j, i), region)
-        scores = finding.field.within(one.corner, region.shape)[region]
+        regions = regions.highest(most, finding.field.scores)
+    for one in regions.masks():
+        region = one.voxels
+        scores = finding.field.within(one)[region]
         places = np.argwhere(region)
         inside = places[np.argmin(((places - places.mean(0)) ** 2).sum(1))]
         lesions.append(
@@ -186,9 +183,17 @@ def _holds(mask: BoxMask, voxel: tuple[int, int, int]) -> bool:
 
 def _highest_voxel(finding: FindingSegment, mask: BoxMask) -> tuple[int, int, int]:
     """The voxel of the highest score: it stays in the lesion at any threshold that leaves something of it."""
-    scores = np.where(mask.voxels, finding.field.within(mask.corner, mask.voxels.shape), -1.0)
+    scores = np.where(mask.voxels, finding.field.within(mask), -1.0)
     k, j, i = (int(n) for n in np.add(np.unravel_index(int(scores.argmax()), scores.shape), mask.corner))
     return k, j, i
+
+
+def _row_ends(section: np.ndarray) -> np.ndarray:
+    """The first and last voxel of every row of a slice, (n, 2): the two that are farthest apart are among them."""
+    rows = np.flatnonzero(section.any(axis=1))
+    first = section[rows].argmax(axis=1)
+    last = section.shape[1] - 1 - section[rows, ::-1].argmax(axis=1)
+    return np.stack([np.concatenate([rows, rows]), np.concatenate([first, last])], axis=1)
 
 
 def _largest_distance(points: np.ndarray) -> float:

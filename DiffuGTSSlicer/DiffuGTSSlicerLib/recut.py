@@ -9,16 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from DiffuGTSSlicerLib.finding_segment import FindingSegment
-from DiffuGTSSlicerLib.score_field import Regions
-from DiffuGTSSlicerLib.segment_masks import BoxMask
+from DiffuGTSSlicerLib.regions import Regions
+from DiffuGTSSlicerLib.sparse_mask import SparseMask
 
 
 @dataclass(frozen=True)
 class HandWork:
     """Voxels that differ from the last cut, rejected lesions aside."""
 
-    added: BoxMask
-    removed: BoxMask
+    added: SparseMask
+    removed: SparseMask
 
     def __bool__(self) -> bool:
         return bool(self.added.count or self.removed.count)
@@ -29,7 +29,7 @@ def hand_work(finding: FindingSegment) -> HandWork:
     return _hand_work(finding, finding.mask(), finding.rejected())
 
 
-def _hand_work(finding: FindingSegment, now: BoxMask, rejected: BoxMask) -> HandWork:
+def _hand_work(finding: FindingSegment, now: SparseMask, rejected: SparseMask) -> HandWork:
     cut = _without_rejected(finding.last_cut(), rejected, now)
     return HandWork(added=now - cut, removed=cut - now)
 
@@ -50,7 +50,7 @@ def recut(
         raise ValueError(f"threshold is {threshold}, expected 0..1")
     now, rejected = finding.mask(), finding.rejected()
     work = _hand_work(finding, now, rejected)
-    cut = _without_rejected(finding.field.cut(threshold, smallest_lesion_ml), rejected, now)
+    cut = _without_rejected(finding.cut(threshold, smallest_lesion_ml), rejected, now)
     if keep_hand_work and work:
         cut = (cut | work.added) - work.removed
     finding.set_mask(cut)
@@ -58,11 +58,9 @@ def recut(
     return work
 
 
-def _without_rejected(cut: BoxMask, rejected: BoxMask, kept: BoxMask) -> BoxMask:
+def _without_rejected(cut: SparseMask, rejected: SparseMask, kept: SparseMask) -> SparseMask:
     """A cut without the regions that hold a rejected lesion and nothing of a lesion that is not."""
     if rejected.count == 0:
         return cut
-    regions = Regions.of(cut.voxels)
-    holds_rejected = regions.touched_by(rejected.within(cut.corner, cut.voxels.shape))
-    holds_kept = regions.touched_by(kept.within(cut.corner, cut.voxels.shape))
-    return BoxMask(cut.corner, regions.union(holds_kept | ~holds_rejected)) - rejected
+    regions = Regions.of(cut)
+    return regions.union(regions.touched_by(kept) | ~regions.touched_by(rejected)) - rejected

@@ -11,7 +11,8 @@ import vtk
 
 from diffugts.errors import ResultError
 from diffugts.protocol import ResultManifest
-from DiffuGTSSlicerLib.segment_masks import BoxMask, mask_of_labelmap
+from DiffuGTSSlicerLib.box_mask import BoxMask
+from DiffuGTSSlicerLib.segment_masks import mask_of_labelmap
 from DiffuGTSSlicerLib.volume_geometry import VolumeGeometry
 
 

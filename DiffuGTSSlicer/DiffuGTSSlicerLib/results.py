@@ -18,7 +18,7 @@ from DiffuGTSSlicerLib import colour_tables
 from DiffuGTSSlicerLib.job import Job
 from DiffuGTSSlicerLib.provenance import RESULT, ROLE, VOLUME_REFERENCE, ResultRecord
 from DiffuGTSSlicerLib.result_files import ReadResult, greatest_distance_from_zero, read_result
-from DiffuGTSSlicerLib.segment_masks import write_segment
+from DiffuGTSSlicerLib.segment_masks import write_box
 from DiffuGTSSlicerLib.terminology import set_terminology
 from DiffuGTSSlicerLib.volume_geometry import VolumeGeometry
 
@@ -117,15 +117,16 @@ class _Import:
         else:  # the application makes the item when a node is added; without it, it is made here
             self._hierarchy.CreateItem(folder, node)
 
-    def _next_run(self) -> int:
-        """Which run on this volume this is, from 1: names must tell them apart, the nodes' own IDs do anyway."""
+    def _items(self) -> list[int]:
+        """All items of the hierarchy that are there now."""
         items = vtk.vtkIdList()
         self._hierarchy.GetItemChildren(self._hierarchy.GetSceneItemID(), items, True)
-        of_this = [
-            items.GetId(n)
-            for n in range(items.GetNumberOfIds())
-            if self._hierarchy.GetItemAttribute(items.GetId(n), FOLDER_ATTRIBUTE) == self._job.order.volume_name
-        ]
+        return [items.GetId(n) for n in range(items.GetNumberOfIds())]
+
+    def _next_run(self) -> int:
+        """Which run on this volume this is, from 1: names must tell them apart, the nodes' own IDs do anyway."""
+        name = self._job.order.volume_name
+        of_this = [item for item in self._items() if self._hierarchy.GetItemAttribute(item, FOLDER_ATTRIBUTE) == name]
         runs = [int(self._hierarchy.GetItemAttribute(item, "DiffuGTS.Run") or 0) for item in of_this]
         return max(runs, default=0) + 1
 
@@ -139,7 +140,7 @@ class _Import:
         if self._volume is not None:
             item = self._hierarchy.GetItemByDataNode(self._volume)
             parent = self._hierarchy.GetItemParent(item) if item else 0
-        if not parent or (parent != self._hierarchy.GetSceneItemID() and not self._hierarchy.GetItemLevel(parent)):
+        if parent not in self._items():
             parent = self._hierarchy.GetSceneItemID()
         folder = int(self._hierarchy.CreateFolderItem(parent, self._named("DiffuGTS")))
         self._hierarchy.SetItemAttribute(folder, FOLDER_ATTRIBUTE, self._job.order.volume_name)
@@ -170,7 +171,7 @@ class _Import:
             segment.SetTag("DiffuGTS.Threshold", repr(finding.threshold))
             segment.SetTag("DiffuGTS.SmallestLesionMl", repr(self._record.provenance.smallest_lesion_ml))
             if mask.count:
-                write_segment(node, finding.segment_id, mask, self._geometry)
+                write_box(node, finding.segment_id, mask, self._geometry)
         return node
 
     def _add_volume(

@@ -1,7 +1,7 @@
 """A finding's score map as the thing that masks are cut from: threshold, smallest lesion, connected regions.
 
 The rule is the engine's (`diffugts.findings.lesions.cut`): score above the threshold, 26-connectivity, at least the
-smallest volume. Only the box in which anything scores is kept, so that a cut in a large scan takes milliseconds.
+smallest volume. The highest score of every cell is known, so that a cut in a large scan looks only where it can find.
 """
 
 from __future__ import annotations
@@ -12,31 +12,25 @@ import numpy as np
 import slicer
 
 from diffugts.errors import ResultError
-from DiffuGTSSlicerLib.segment_masks import BoxMask
+from DiffuGTSSlicerLib.box_mask import BoxMask
+from DiffuGTSSlicerLib.regions import Regions
+from DiffuGTSSlicerLib.sparse_mask import CELL, SparseMask
 from DiffuGTSSlicerLib.volume_geometry import VolumeGeometry
 from DiffuGTSSlicerLib.voxels_on_grid import voxels_on_grid
-
-TOUCHING = np.ones((3, 3, 3))
-"""26-connectivity: voxels that share a corner are one lesion."""
 
 ROUNDING = 1e-9
 """Relative: a lesion of exactly the smallest volume is kept."""
 
 HISTOGRAM_BINS = 64
 
-
-CELL = 16
-"""Voxels along each side of the cells that are looked at as a whole first."""
+CANDIDATE_CELLS = 400
+"""Cells with the highest scores that the distribution is made of: one and a half million voxels."""
 
 
 @dataclass(frozen=True)
 class ScoreField:
-    """`scores` float32 (k, j, i) of the box that begins at `corner` (k, j, i) of the grid; 0 outside it.
+    """`scores` float32 (k, j, i) of the whole grid, a view of the map; `cell_maxima` the highest in each 16-voxel cell."""
 
-    `cell_maxima` holds the highest score in every cell of 16 x 16 x 16 voxels: a cut looks only where it can find.
-    """
-
-    corner: tuple[int, int, int]
     scores: np.ndarray
     cell_maxima: np.ndarray
     geometry: VolumeGeometry
@@ -46,12 +40,13 @@ class ScoreField:
         """The field of a whole map (k, j, i) on its grid."""
         if scores.shape != geometry.shape:
             raise ValueError(f"scores of shape {scores.shape} do not lie on a grid of shape {geometry.shape}")
-        box = BoxMask.of(scores > 0)
-        cropped = np.ascontiguousarray(scores[box.slices])
-        maxima = cropped
-        for axis, size in enumerate(cropped.shape):
-            maxima = np.maximum.reduceat(maxima, range(0, size, CELL), axis) if size else maxima
-        return cls(box.corner, cropped, maxima, geometry)
+        maxima = []
+        for low in range(0, scores.shape[0], CELL):
+            highest = scores[low : low + CELL].max(axis=0)
+            for axis, size in enumerate(highest.shape):
+                highest = np.maximum.reduceat(highest, range(0, size, CELL), axis)
+            maxima.append(highest)
+        return cls(scores, np.array(maxima), geometry)
 
     @classmethod
     def of_node(cls, node: slicer.vtkMRMLScalarVolumeNode, geometry: VolumeGeometry) -> ScoreField:
@@ -67,118 +62,35 @@ class ScoreField:
             )
         return cls.of(scores, geometry)
 
-    def cut(self, threshold: float, smallest_lesion_ml: float = 0.0) -> BoxMask:
+    def cut(self, threshold: float, smallest_lesion_ml: float = 0.0) -> SparseMask:
         """What scores above the threshold, in connected regions of at least the smallest volume."""
-        cells = BoxMask.of(self.cell_maxima > threshold)
-        if cells.count == 0:
-            return BoxMask.empty()
-        part = tuple(slice(s.start * CELL, s.stop * CELL) for s in cells.slices)
-        corner = tuple(c + s.start for c, s in zip(self.corner, part))
-        mask = BoxMask((corner[0], corner[1], corner[2]), self.scores[part] > threshold)
-        if smallest_lesion_ml <= 0:
+        cells = np.argwhere(self.cell_maxima > threshold)
+        blocks = np.zeros((len(cells), CELL, CELL, CELL), bool)
+        for block, (k, j, i) in zip(blocks, cells * CELL):
+            scores = self.scores[k : k + CELL, j : j + CELL, i : i + CELL]
+            depth, height, width = scores.shape
+            np.greater(scores, threshold, out=block[:depth, :height, :width])
+        mask = SparseMask.of_cells(cells, blocks)
+        if smallest_lesion_ml <= 0 or mask.count == 0:
             return mask
-        regions = Regions.of(mask.voxels)
-        kept = regions.sizes * self.geometry.voxel_ml >= smallest_lesion_ml * (1 - ROUNDING)
-        return BoxMask(mask.corner, regions.union(kept))
+        regions = Regions.of(mask)
+        return regions.union(regions.sizes * self.geometry.voxel_ml >= smallest_lesion_ml * (1 - ROUNDING))
 
-    def within(self, corner: tuple[int, int, int], shape: tuple[int, ...]) -> np.ndarray:
-        """The scores in a box of the grid, float32 (k, j, i); 0 where the field holds none."""
-        result = np.zeros(shape, np.float32)
-        mine, theirs = [], []
-        for c, n, other_c, other_n in zip(self.corner, self.scores.shape, corner, shape):
-            low, high = max(c, other_c), min(c + n, other_c + other_n)
-            if low >= high:
-                return result
-            mine.append(slice(low - c, high - c))
-            theirs.append(slice(low - other_c, high - other_c))
-        result[tuple(theirs)] = self.scores[tuple(mine)]
-        return result
+    def within(self, mask: BoxMask) -> np.ndarray:
+        """The scores in the box of a mask, float32 (k, j, i)."""
+        return self.scores[mask.slices]
 
     def histogram(self) -> np.ndarray:
-        """How many voxels score in each of 64 equal parts of 0..1, zeros left out: what the slider shows behind itself."""
-        positive = self.scores[self.scores > 0]
-        return np.histogram(positive, HISTOGRAM_BINS, (0.0, 1.0))[0]
+        """How many voxels score in each of 64 equal parts of 0..1, where the scores are highest: behind the slider.
 
-
-@dataclass(frozen=True)
-class Regions:
-    """The connected regions of a mask of `shape` (k, j, i): for every set voxel its flat `places` and `labels` from 0.
-
-    `sizes` are the regions' voxels.
-    """
-
-    shape: tuple[int, ...]
-    places: np.ndarray
-    labels: np.ndarray
-    sizes: np.ndarray
-
-    @classmethod
-    def of(cls, mask: np.ndarray) -> Regions:
-        """The regions of a mask, 26-connected. scipy comes with Slicer.
-
-        Voxels that touch lie in cells that are the same or touch, so that each group of touching cells is labelled by itself:
-        two small lesions far apart cost what two small boxes cost, not what the box around both does.
+        Zeros are left out, and so is the rest of a large scan, which would say nothing but that most of it is healthy.
         """
-        from scipy import ndimage
-
-        places = np.flatnonzero(mask)
-        if places.size == 0:
-            return cls(mask.shape, places, places, places)
-        voxels = np.stack(np.unravel_index(places, mask.shape))
-        cells = np.zeros([(n + CELL - 1) // CELL for n in mask.shape], bool)
-        cells[tuple(voxels // CELL)] = True
-        groups, count = ndimage.label(cells, TOUCHING)
-        group = groups[tuple(voxels // CELL)] - 1
-        order = np.argsort(group, kind="stable")
-        labels = np.empty(places.size, np.int64)
-        found = 0
-        for members in np.split(order, np.cumsum(np.bincount(group, minlength=count))[:-1]):
-            inside = voxels[:, members]
-            low = inside.min(1, keepdims=True)
-            box = np.zeros((inside.max(1) - low[:, 0] + 1), bool)
-            box[tuple(inside - low)] = True
-            local, number = ndimage.label(box, TOUCHING)
-            labels[members] = local[tuple(inside - low)] - 1 + found
-            found += number
-        return cls(mask.shape, places, labels, np.bincount(labels, minlength=found))
-
-    def union(self, chosen: np.ndarray) -> np.ndarray:
-        """The mask of the regions for which `chosen` is True."""
-        result = np.zeros(self.shape, bool)
-        result.ravel()[self.places[chosen[self.labels]]] = True
-        return result
-
-    def touched_by(self, mask: np.ndarray) -> np.ndarray:
-        """For every region whether it shares a voxel with a mask of the same shape."""
-        touched = np.zeros(len(self.sizes), bool)
-        touched[self.labels[mask.ravel()[self.places]]] = True
-        return touched
-
-    def maxima(self, scores: np.ndarray) -> np.ndarray:
-        """For every region its highest score; `scores` of the mask's shape."""
-        highest = np.zeros(len(self.sizes), np.float32)
-        np.maximum.at(highest, self.labels, scores.ravel()[self.places])
-        return highest
-
-    def subset(self, chosen: np.ndarray) -> Regions:
-        """Only the regions with the given labels, labelled anew in that order."""
-        number = np.full(len(self.sizes), -1)
-        number[chosen] = np.arange(len(chosen))
-        labels = number[self.labels]
-        kept = labels >= 0
-        return Regions(self.shape, self.places[kept], labels[kept], self.sizes[chosen])
-
-    def masks(self) -> list[BoxMask]:
-        """Every region as a mask, in order of its label."""
-        order = np.argsort(self.labels, kind="stable")
-        voxels = np.stack(np.unravel_index(self.places[order], self.shape))
-        result = []
-        for part in np.split(voxels, np.cumsum(self.sizes)[:-1], axis=1) if len(self.sizes) else []:
-            k, j, i = (int(n) for n in part.min(1))
-            box = np.zeros(part.max(1) - part.min(1) + 1, bool)
-            box[tuple(part - part.min(1, keepdims=True))] = True
-            result.append(BoxMask((k, j, i), box))
-        return result
+        cells = np.argsort(self.cell_maxima, axis=None)[::-1][:CANDIDATE_CELLS]
+        counts = np.zeros(HISTOGRAM_BINS, np.int64)
+        for k, j, i in zip(*(place * CELL for place in np.unravel_index(cells, self.cell_maxima.shape))):
+            scores = self.scores[k : k + CELL, j : j + CELL, i : i + CELL]
+            counts += np.histogram(scores[scores > 0], HISTOGRAM_BINS, (0.0, 1.0))[0]
+        return counts
 
 
 @dataclass

@@ -1,12 +1,10 @@
-"""Segments as arrays: only the box that holds something, so that a correction in a large scan takes milliseconds.
+"""The voxels of segments, read and written where they lie, so that a correction in a large scan takes milliseconds.
 
-All boxes lie on the segmentation's reference grid, which is the scan's own; a segment that was resampled onto another
+All masks lie on the segmentation's reference grid, which is the scan's own; a segment that was resampled onto another
 grid in the meantime is refused.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 import slicer
@@ -14,125 +12,69 @@ import vtk
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from diffugts.errors import ResultError
+from DiffuGTSSlicerLib.box_mask import BoxMask
+from DiffuGTSSlicerLib.sparse_mask import CELL, SparseMask
 from DiffuGTSSlicerLib.volume_geometry import VolumeGeometry
 
 GRID_TOLERANCE = 1e-4
 
-
-@dataclass(frozen=True)
-class BoxMask:
-    """A mask of which only a box is kept: `corner` (k, j, i) of the first voxel, `voxels` bool (k, j, i).
-
-    The box may be larger than what is set in it; `of` makes the smallest.
-    """
-
-    corner: tuple[int, int, int]
-    voxels: np.ndarray
-
-    @classmethod
-    def empty(cls) -> BoxMask:
-        """A mask without a voxel."""
-        return cls((0, 0, 0), np.zeros((0, 0, 0), bool))
-
-    @classmethod
-    def of(cls, mask: np.ndarray, corner: tuple[int, int, int] = (0, 0, 0)) -> BoxMask:
-        """The box around what is set in a mask (k, j, i) whose first voxel is `corner`."""
-        box = []
-        for axis in range(3):
-            seen = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
-            if seen.size == 0:
-                return cls.empty()
-            box.append(slice(int(seen[0]), int(seen[-1]) + 1))
-        start = tuple(c + s.start for c, s in zip(corner, box))
-        return cls((start[0], start[1], start[2]), np.ascontiguousarray(mask[tuple(box)] > 0))
-
-    @property
-    def count(self) -> int:
-        """Voxels that are set."""
-        return int(np.count_nonzero(self.voxels))
-
-    @property
-    def slices(self) -> tuple[slice, slice, slice]:
-        """The box in an array of the whole grid."""
-        k, j, i = (slice(c, c + n) for c, n in zip(self.corner, self.voxels.shape))
-        return k, j, i
-
-    def within(self, corner: tuple[int, int, int], shape: tuple[int, ...]) -> np.ndarray:
-        """The mask in another box, bool (k, j, i); what lies outside that box is cut off."""
-        result = np.zeros(shape, bool)
-        mine, theirs = [], []
-        for c, n, other_c, other_n in zip(self.corner, self.voxels.shape, corner, shape):
-            low, high = max(c, other_c), min(c + n, other_c + other_n)
-            if low >= high:
-                return result
-            mine.append(slice(low - c, high - c))
-            theirs.append(slice(low - other_c, high - other_c))
-        result[tuple(theirs)] = self.voxels[tuple(mine)]
-        return result
-
-    def _combined(self, other: BoxMask, rule: np.ufunc) -> BoxMask:
-        corner, shape = joint_box([self, other])
-        return BoxMask(corner, rule(self.within(corner, shape), other.within(corner, shape)))
-
-    def __or__(self, other: BoxMask) -> BoxMask:
-        return self._combined(other, np.logical_or)
-
-    def __and__(self, other: BoxMask) -> BoxMask:
-        return self._combined(other, np.logical_and)
-
-    def __sub__(self, other: BoxMask) -> BoxMask:
-        return self._combined(other, np.greater)
+ROOM = 2 * CELL
+"""Voxels around what is written: a slightly lower threshold then still fits into the same label map."""
 
 
-def joint_box(masks: list[BoxMask]) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-    """Corner and shape (k, j, i) of the smallest box that holds the boxes of all masks."""
-    full = [mask for mask in masks if mask.voxels.size]
-    if not full:
-        return (0, 0, 0), (0, 0, 0)
-    low = np.min([mask.corner for mask in full], axis=0)
-    high = np.max([np.add(mask.corner, mask.voxels.shape) for mask in full], axis=0)
-    k, j, i = (int(n) for n in low)
-    depth, height, width = (int(n) for n in high - low)
-    return (k, j, i), (depth, height, width)
-
-
-def read_segment(segmentation: slicer.vtkMRMLSegmentationNode, segment_id: str, geometry: VolumeGeometry) -> BoxMask:
-    """A segment's voxels. Raises ResultError where the segment is gone or lies on another grid."""
-    if segmentation.GetSegmentation().GetSegment(segment_id) is None:
+def labelmap_of(segmentation: slicer.vtkMRMLSegmentationNode, segment_id: str) -> slicer.vtkOrientedImageData | None:
+    """The label map that holds a segment, perhaps with others; None where it has none. Raises ResultError without it."""
+    segment = segmentation.GetSegmentation().GetSegment(segment_id)
+    if segment is None:
         raise ResultError(f"The segment '{segment_id}' is not in '{segmentation.GetName()}' any more. Segment again.")
-    labelmap = slicer.vtkOrientedImageData()
-    segmentation.GetBinaryLabelmapRepresentation(segment_id, labelmap)
-    return mask_of_labelmap(labelmap, geometry, segmentation.GetName())
+    return segment.GetRepresentation(_BINARY)
+
+
+def read_segment(segmentation: slicer.vtkMRMLSegmentationNode, segment_id: str, geometry: VolumeGeometry) -> SparseMask:
+    """A segment's voxels. Raises ResultError where the segment is gone or lies on another grid."""
+    labelmap = labelmap_of(segmentation, segment_id)
+    voxels = _voxels(labelmap)
+    if voxels is None:
+        return SparseMask.empty()
+    label = segmentation.GetSegmentation().GetSegment(segment_id).GetLabelValue()
+    mask = SparseMask.of_voxels(voxels, _corner(labelmap), label)
+    if len(mask.keys):
+        corner, shape = mask.box()
+        _require_grid(labelmap, corner, shape, geometry, segmentation.GetName())
+    return mask
 
 
 def mask_of_labelmap(labelmap: slicer.vtkOrientedImageData, geometry: VolumeGeometry, name: str) -> BoxMask:
     """A one-label image's voxels on a grid. Raises ResultError where it lies on another."""
-    scalars = labelmap.GetPointData().GetScalars()
-    i0, i1, j0, j1, k0, k1 = labelmap.GetExtent()
-    if scalars is None or i1 < i0 or j1 < j0 or k1 < k0:
+    voxels = _voxels(labelmap)
+    if voxels is None:
         return BoxMask.empty()
-    voxels = vtk_to_numpy(scalars).reshape(k1 - k0 + 1, j1 - j0 + 1, i1 - i0 + 1)
-    mask = BoxMask((k0, j0, i0), voxels > 0)
-    if not mask.voxels.any():
-        return BoxMask.empty()
-    matrix = vtk.vtkMatrix4x4()
-    labelmap.GetImageToWorldMatrix(matrix)
-    offset = np.abs(slicer.util.arrayFromVTKMatrix(matrix) - geometry.ijk_to_ras).max()
-    if any(c < 0 or c + n > whole for c, n, whole in zip(mask.corner, mask.voxels.shape, geometry.shape)):
-        mask = BoxMask.of(mask.voxels, mask.corner)  # the box may be larger than what is in it
-    inside = all(0 <= c and c + n <= whole for c, n, whole in zip(mask.corner, mask.voxels.shape, geometry.shape))
-    if offset > GRID_TOLERANCE or not inside:
-        raise ResultError(
-            f"The segments of '{name}' no longer lie on the scan's own grid. Set the segmentation's geometry back to "
-            "the scan in the Segment Editor, or segment again."
-        )
+    mask = BoxMask.of(voxels > 0, _corner(labelmap))
+    if mask.count:
+        _require_grid(labelmap, mask.corner, mask.voxels.shape, geometry, name)
     return mask
 
 
 def write_segment(
+    segmentation: slicer.vtkMRMLSegmentationNode,
+    segment_id: str,
+    mask: SparseMask,
+    geometry: VolumeGeometry,
+    before: SparseMask | None = None,
+) -> None:
+    """Replace a segment's voxels; other segments keep theirs, also where they overlap.
+
+    `before` is what the segment holds now, where that is known. Raises ResultError.
+    """
+    if not _write_in_place(segmentation, segment_id, mask, geometry, before):
+        corner, shape = mask.box()
+        write_box(segmentation, segment_id, BoxMask(corner, mask.within(corner, shape)), geometry)
+
+
+def write_box(
     segmentation: slicer.vtkMRMLSegmentationNode, segment_id: str, mask: BoxMask, geometry: VolumeGeometry
 ) -> None:
-    """Replace a segment's voxels; other segments keep theirs, also where they overlap. Raises ResultError."""
+    """Replace a segment's voxels by a small mask's, through Slicer's own logic. Raises ResultError."""
     voxels = mask.voxels if mask.voxels.size else np.zeros((1, 1, 1), bool)
     labelmap = slicer.vtkOrientedImageData()
     (k, j, i), (depth, height, width) = mask.corner, voxels.shape
@@ -142,3 +84,109 @@ def write_segment(
     logic = slicer.vtkSlicerSegmentationsModuleLogic
     if not logic.SetBinaryLabelmapToSegment(labelmap, segmentation, segment_id, logic.MODE_REPLACE):
         raise ResultError(f"The segment '{segment_id}' in '{segmentation.GetName()}' could not be written.")
+
+
+_BINARY = slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName()
+
+
+def _write_in_place(
+    segmentation: slicer.vtkMRMLSegmentationNode,
+    segment_id: str,
+    mask: SparseMask,
+    geometry: VolumeGeometry,
+    before: SparseMask | None,
+) -> bool:
+    """Change only the cells that differ. False where Slicer's logic has to do it.
+
+    The logic takes half a second for lesions at both ends of a large scan: it copies, compares and crops all that lies
+    between them. It has to do it where surfaces are shown in 3D, which it makes anew, and where nothing is there yet.
+    """
+    segments = segmentation.GetSegmentation()
+    labelmap = labelmap_of(segmentation, segment_id)
+    if _voxels(labelmap) is None or segments.ContainsRepresentation(_SURFACE):
+        return False
+    segments.SeparateSegmentLabelmap(segment_id)
+    labelmap = labelmap_of(segmentation, segment_id)
+    if _offset(labelmap, geometry) > 0 or labelmap.GetScalarType() != vtk.VTK_UNSIGNED_CHAR:
+        return False
+    before = read_segment(segmentation, segment_id, geometry) if before is None else before
+    if _make_room(labelmap, mask, geometry):
+        before = SparseMask.empty()
+    voxels, corner = _voxels(labelmap), _corner(labelmap)
+    keys = np.union1d(before.keys, mask.keys)
+    old, new = before.blocks_of(keys), mask.blocks_of(keys)
+    changed = (old != new).any(axis=(1, 2, 3))
+    label = segments.GetSegment(segment_id).GetLabelValue()
+    for start, block in SparseMask(keys[changed], new[changed]).items():
+        mine, theirs = _overlap(start, corner, voxels.shape)
+        voxels[theirs] = block[mine] * np.uint8(label)
+    labelmap.GetPointData().GetScalars().Modified()
+    labelmap.Modified()  # tells that the source representation was modified
+    segments.InvokeEvent(segments.RepresentationModified, segment_id)
+    return True
+
+
+_SURFACE = slicer.vtkSegmentationConverter.GetClosedSurfaceRepresentationName()
+
+
+def _make_room(labelmap: slicer.vtkOrientedImageData, mask: SparseMask, geometry: VolumeGeometry) -> bool:
+    """Give a label map a larger box, empty, where a mask does not fit into its own."""
+    corner, shape = mask.box()
+    here, size = _corner(labelmap), _voxels(labelmap).shape
+    if all(h <= c and c + n <= h + s for c, n, h, s in zip(corner, shape, here, size)):
+        return False
+    low = [max(c - ROOM, 0) for c in corner]
+    high = [min(c + n + ROOM, whole) for c, n, whole in zip(corner, shape, geometry.shape)]
+    labelmap.SetExtent(low[2], high[2] - 1, low[1], high[1] - 1, low[0], high[0] - 1)
+    labelmap.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 1)
+    _voxels(labelmap)[:] = 0
+    return True
+
+
+def _overlap(
+    start: tuple[int, int, int], corner: tuple[int, int, int], shape: tuple[int, ...]
+) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """The part of a cell that lies in a box, in the cell's own places and in the box's."""
+    mine, theirs = [], []
+    for s, c, n in zip(start, corner, shape):
+        low = max(s, c)
+        high = max(min(s + CELL, c + n), low)
+        mine.append(slice(low - s, high - s))
+        theirs.append(slice(low - c, high - c))
+    return tuple(mine), tuple(theirs)
+
+
+def _voxels(labelmap: slicer.vtkOrientedImageData | None) -> np.ndarray | None:
+    """A view (k, j, i) of a label map's voxels; None where it has none."""
+    scalars = labelmap.GetPointData().GetScalars() if labelmap is not None else None
+    if scalars is None or scalars.GetNumberOfTuples() == 0 or min(labelmap.GetDimensions()) < 1:
+        return None
+    return vtk_to_numpy(scalars).reshape(labelmap.GetDimensions()[::-1])
+
+
+def _corner(labelmap: slicer.vtkOrientedImageData) -> tuple[int, int, int]:
+    i, _, j, _, k, _ = labelmap.GetExtent()
+    return k, j, i
+
+
+def _offset(labelmap: slicer.vtkOrientedImageData, geometry: VolumeGeometry) -> float:
+    """How far a label map's matrix is from a grid's; 0 where they are equal within rounding."""
+    matrix = vtk.vtkMatrix4x4()
+    labelmap.GetImageToWorldMatrix(matrix)
+    offset = float(np.abs(slicer.util.arrayFromVTKMatrix(matrix) - geometry.ijk_to_ras).max())
+    return offset if offset > GRID_TOLERANCE else 0.0
+
+
+def _require_grid(
+    labelmap: slicer.vtkOrientedImageData,
+    corner: tuple[int, int, int],
+    shape: tuple[int, ...],
+    geometry: VolumeGeometry,
+    name: str,
+) -> None:
+    inside = all(0 <= c and c + n <= whole for c, n, whole in zip(corner, shape, geometry.shape))
+    if _offset(labelmap, geometry) > 0 or not inside:
+        raise ResultError(
+            f"The segments of '{name}' no longer lie on the scan's own grid. Set the segmentation's geometry back to "
+            "the scan in the Segment Editor, or segment again."
+        )

@@ -15,11 +15,13 @@ from made_results import made_scores  # noqa: E402
 from made_volumes import KINDS, SHAPE  # noqa: E402
 
 from diffugts.errors import ResultError  # noqa: E402
+from DiffuGTSSlicerLib.box_mask import BoxMask  # noqa: E402
 from DiffuGTSSlicerLib.finding_segment import FindingSegment  # noqa: E402
 from DiffuGTSSlicerLib.lesions import lesions_of, reject  # noqa: E402
 from DiffuGTSSlicerLib.recut import hand_work, recut  # noqa: E402
 from DiffuGTSSlicerLib.score_field import ScoreField  # noqa: E402
-from DiffuGTSSlicerLib.segment_masks import BoxMask, write_segment  # noqa: E402
+from DiffuGTSSlicerLib.segment_masks import write_box  # noqa: E402
+from DiffuGTSSlicerLib.sparse_mask import SparseMask  # noqa: E402
 from DiffuGTSSlicerLib.volume_geometry import VolumeGeometry  # noqa: E402
 
 GEOMETRY = VolumeGeometry.of((30, 25, 20), np.diag([0.7, 0.8, 2.5, 1.0]))
@@ -181,11 +183,63 @@ def test_masks_in_boxes_combine_like_masks_in_arrays():
             assert ours.count == theirs.sum()
 
 
+@pytest.mark.parametrize("corner", [(0, 0, 0), (7, 30, 15), (-5, -20, 3)])
+def test_masks_in_cells_are_the_masks_that_they_were_made_of(corner: tuple[int, int, int]):
+    random = np.random.default_rng(3)
+    for share in (0.0, 1e-4, 0.01, 0.5, 1.0):
+        a, b = (random.random((33, 40, 19)) < share for _ in range(2))
+        x, y = (SparseMask.of(BoxMask(corner, each)) for each in (a, b))
+        for ours, theirs in ((x, a), (x | y, a | b), (x & y, a & b), (x - y, a & ~b)):
+            assert np.array_equal(ours.within(corner, a.shape), theirs)
+            assert ours.count == theirs.sum()
+            box = BoxMask.of(theirs, corner)
+            assert ours.box() == (box.corner, box.voxels.shape)
+            assert ours.blocks.any(axis=(1, 2, 3)).all(), "no cell is empty"
+
+
+def test_lesions_far_apart_and_at_the_edge_of_the_scan_are_cut_and_written_as_they_are(scene, tmp_path: Path):
+    volume, finding = made_finding(scene, tmp_path)
+    scores = np.random.default_rng(4).random(SHAPE).astype(np.float32) ** 3
+    scores[0, 0, 0] = scores[-1, -1, -1] = scores[8, :, 8] = 0.95
+    finding = FindingSegment(finding.segmentation, "finding_1", ScoreField.of(scores, finding.geometry))
+    finding.set_mask(SparseMask.empty())
+    finding.note_cut(1.0, 0.0)
+    before = array_of(finding, volume, "finding_2")
+    for threshold in (0.94, 0.2, 0.7, 0.99, 0.94):
+        recut(finding, threshold, 0.0)
+        assert np.array_equal(array_of(finding, volume), scores > threshold)
+    assert np.array_equal(array_of(finding, volume, "finding_2"), before)
+
+
+def test_a_cut_is_told_to_what_shows_and_saves_the_segmentation(scene, tmp_path: Path):
+    _, finding = made_finding(scene, tmp_path)
+    told = []
+    for event in (slicer.vtkSegmentation.SourceRepresentationModified, slicer.vtkSegmentation.RepresentationModified):
+        finding.segmentation.AddObserver(event, lambda _node, name, event=event: told.append(event))
+    recut(finding, 0.3, 0.0)
+    assert set(told) == {
+        slicer.vtkSegmentation.SourceRepresentationModified, slicer.vtkSegmentation.RepresentationModified
+    }  # fmt: skip
+
+
+def test_surfaces_shown_in_3d_follow_the_cut(scene, tmp_path: Path):
+    _, finding = made_finding(scene, tmp_path)
+    finding.segmentation.CreateClosedSurfaceRepresentation()
+
+    def points() -> int:
+        segment = finding.segmentation.GetSegmentation().GetSegment("finding_1")
+        return segment.GetRepresentation("Closed surface").GetNumberOfPoints()
+
+    before = points()
+    recut(finding, 0.65, 0.0)
+    assert 0 < points() < before
+
+
 def test_a_segment_on_another_grid_is_refused(scene, tmp_path: Path):
     _, finding = made_finding(scene, tmp_path)
     moved = finding.geometry.ijk_to_ras.copy()
     moved[0, 3] += 1
-    write_segment(finding.segmentation, "finding_3", BoxMask((1, 1, 1), np.ones((2, 2, 2), bool)),
+    write_box(finding.segmentation, "finding_3", BoxMask((1, 1, 1), np.ones((2, 2, 2), bool)),
                   VolumeGeometry.of(finding.geometry.dimensions, moved))  # fmt: skip
     other = FindingSegment(finding.segmentation, "finding_3", finding.field)
     with pytest.raises(ResultError, match="no longer lie on the scan's own grid"):
