@@ -48,6 +48,8 @@ class FindingsSection(slicer.util.VTKObservationMixin):
         on_rerun: Callable[[Order], None] | None = None,
     ) -> None:
         super().__init__()
+        import scipy.ndimage  # noqa: F401 - loaded while the panel is being made, not at the first move of the slider
+
         self._container, self._scene = container, scene
         self._on_chosen, self.on_rerun = on_chosen, on_rerun
         widget = slicer.util.loadUI(ui_path)

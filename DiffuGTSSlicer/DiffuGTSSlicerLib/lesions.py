@@ -136,12 +136,16 @@ def split(finding: FindingSegment, lesions: list[Lesion]) -> list[str]:
 def longest_axial_diameter_mm(region: np.ndarray, geometry: VolumeGeometry) -> float:
     """Longest distance between voxel centres of one axial slice, plus one voxel, over all slices of `region` (k, j, i)."""
     axis = geometry.axial_axis
-    spacing_kji = geometry.spacing_mm[::-1]
     in_plane = [a for a in range(3) if a != axis]
+    steps_mm = geometry.spacing_mm[::-1][in_plane]
+    ends = [_row_ends(section) * steps_mm for section in np.moveaxis(region, axis, 0) if section.any()]
+    reach = [float(np.hypot(*np.ptp(points, axis=0))) for points in ends]
     longest = 0.0
-    for section in np.moveaxis(region, axis, 0):
-        longest = max(longest, _largest_distance(_row_ends(section) * spacing_kji[in_plane]))
-    return longest + float(spacing_kji[in_plane].mean())
+    for number in np.argsort(reach)[::-1]:
+        if reach[number] <= longest:  # neither this slice nor those after it can hold a longer one
+            break
+        longest = max(longest, _largest_distance(ends[number]))
+    return longest + float(steps_mm.mean())
 
 
 def _measured(
@@ -197,17 +201,9 @@ def _row_ends(section: np.ndarray) -> np.ndarray:
 
 
 def _largest_distance(points: np.ndarray) -> float:
-    from scipy.spatial import ConvexHull, QhullError
-    from scipy.spatial.distance import pdist
-
-    if len(points) < 2:
-        return 0.0
-    if len(points) > 3:
-        try:
-            points = points[ConvexHull(points).vertices]
-        except QhullError:
-            pass  # the points lie on one line: their own distances are few enough
-    return float(pdist(points).max())
+    """Between any two of the points (n, 2). Not scipy.spatial: loading it would stop Slicer for a second."""
+    across, along = (np.subtract.outer(axis, axis) for axis in points.T)
+    return float(np.sqrt((across**2 + along**2).max()))
 
 
 def _shade(colour: tuple[float, float, float], number: int, count: int) -> tuple[float, float, float]:

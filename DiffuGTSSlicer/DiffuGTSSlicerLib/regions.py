@@ -94,5 +94,8 @@ class Regions:
 
 def _voxels(cells: np.ndarray, places: np.ndarray) -> np.ndarray:
     """Places in the blocks of cells as voxels (3, n) of the grid that the cells are numbered in."""
-    cell, within = np.divmod(places, CELL**3)
-    return cells[cell].T * CELL + np.stack(np.unravel_index(within, (CELL, CELL, CELL)))
+    cell, within = np.divmod(places.astype(np.int64), CELL**3)
+    voxels = np.empty((3, len(places)), np.int32)
+    for axis, step in enumerate((CELL * CELL, CELL, 1)):
+        voxels[axis] = (cells[:, axis] * CELL).astype(np.int32)[cell] + (within // step % CELL)
+    return voxels
