@@ -19,7 +19,7 @@ from worker_process import environment
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = {"torch", "numpy", "SimpleITK", "scipy", "monai", "diffusers", "transformers", "matplotlib"}
-COMMANDS = ["segment", "run", "demo", "doctor", "models", "worker", "train", "bench", "evaluate"]
+COMMANDS = ["segment", "run", "demo", "doctor", "models", "worker", "train", "bench", "evaluate", "baseline"]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,9 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 SLICER_SIDE = {"slicer", "qt", "vtk", "ctk", "mrml", "PythonQt", "vtkmodules", "DiffuGTSSlicer", "DiffuGTSSlicerLib"}
 NETWORK = {"requests", "urllib", "http", "socket", "ftplib", "httpx", "aiohttp"}
+MAY_CONNECT = "maisi/download.py"
+"""The one file that opens a connection, called by `diffugts models fetch` alone, after the user has agreed."""
+
 PICKLING = {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 
 LAYERS = (
@@ -24,7 +27,7 @@ LAYERS = (
     {"encoded", "attention", "inpainting", "refinement"},
     {"findings", "preset", "pseudo_healthy"},
     {"pipeline", "models", "marked_region", "maisi"},
-    {"worker", "training", "evaluation"},
+    {"worker", "training", "evaluation", "baselines"},
     {"cli", "__main__"},
 )
 """Parts of the engine from the bottom up (docs/architecture.md): a part knows its own layer and those below it."""
@@ -64,8 +67,18 @@ def test_the_engine_has_sources() -> None:
 def test_the_engine_knows_nothing_of_slicer_networks_or_pickles(path: Path) -> None:
     roots = {name.split(".")[0] for name in imported(parsed(path))}
     assert not roots & SLICER_SIDE
-    assert not roots & NETWORK, "nothing at run time may need a network"
+    assert not roots & NETWORK or name_of(path) == MAY_CONNECT, "nothing at run time may need a network"
     assert not roots & PICKLING, "a pickle runs code of whoever wrote it"
+
+
+def test_only_the_command_that_fetches_models_can_reach_the_network() -> None:
+    module = "diffugts." + MAY_CONNECT.removesuffix(".py").replace("/", ".")
+    users = [name_of(path) for path in SOURCES if module in imported(parsed(path))]
+    assert users == ["cli/models.py"]
+    command = next(
+        node for node in parsed(PACKAGE / "cli/models.py").body if getattr(node, "name", "") == "_fetch_shown"
+    )
+    assert module in imported(command), "it is imported where it is called, not when the program starts"
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from diffugts import __version__
-from diffugts.cli import bench, demo, doctor, evaluate, models, segment, train, worker
+from diffugts.cli import baseline, bench, demo, doctor, evaluate, models, segment, train, worker
 from diffugts.errors import Cancelled, DiffuGTSError
 
 DEFECT = "Something went wrong that the program did not foresee. Please report it with the lines above."
@@ -58,6 +58,7 @@ app.command()(worker.worker)
 app.add_typer(train.app, name="train")
 app.command()(bench.bench)
 app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(baseline.app, name="baseline")
 
 
 def show_version(asked: bool) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from diffugts.evaluation.layouts import Layout
     from diffugts.evaluation.methods import Method
+    from diffugts.pipeline import DiffuGTSPipeline
 
 CASES = "cases"
 
@@ -119,8 +120,12 @@ def compare_runs(
         output.write_text(comparison.as_json(), encoding="utf-8")
 
 
-def _methods(method: str, model: str, device: str, quality: list[str] | None):  # type: ignore[no-untyped-def]
+def _methods(
+    method: str, model: str, device: str, quality: list[str] | None
+) -> tuple[tuple[Method, ...], DiffuGTSPipeline | None]:
+    """What is evaluated, and the model behind it where it is one of ours."""
     from diffugts.allocation import keep_freed_memory
+    from diffugts.baselines.catalogue import find_baseline
     from diffugts.evaluation.methods import PipelineMethod
     from diffugts.models import find_model, load_pipeline
     from diffugts.protocol import Quality
@@ -129,9 +134,9 @@ def _methods(method: str, model: str, device: str, quality: list[str] | None):  
     strange = [level for level in quality or () if level not in known]
     if strange:
         raise RequestError(f"--quality is '{strange[0]}', expected one of {', '.join(known)}.")
-    if method != "diffugts":
-        raise RequestError(f"There is no method '{method}'.")
     keep_freed_memory()
+    if method != "diffugts":
+        return (find_baseline(method, device),), None
     pipeline = load_pipeline(find_model(model), device)
     return tuple(PipelineMethod(pipeline, level) for level in quality or known), pipeline
 

@@ -1,0 +1,51 @@
+"""Networks that segment without words: a plain 3-D U-Net, and one built and trained after nnU-Net's recipe in small."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from monai.networks.nets import DynUNet, UNet
+
+RECIPES = ("unet", "nnunet")
+INPUTS = 2
+"""Model intensities, and 1 everywhere for MR, 0 for CT."""
+
+
+class SegmentationNetwork(ModelMixin, ConfigMixin):
+    """Scans (n, 2, k, j, i), model intensities and modality, to tumour logits of the same size.
+
+    `recipe` "unet" is MONAI's UNet with instance normalisation; "nnunet" MONAI's DynUNet as nnU-Net configures it
+    (two convolutions a stage, leaky ReLU, deep supervision), with fewer channels. Sizes are multiples of
+    2 ** (stages - 1).
+    """
+
+    config_name = "config.json"
+
+    @register_to_config
+    def __init__(self, recipe: str = "unet", channels: Sequence[int] = (16, 32, 64, 128)) -> None:
+        super().__init__()
+        if recipe not in RECIPES:
+            raise ValueError(f"recipe is '{recipe}', expected one of {', '.join(RECIPES)}")
+        if recipe == "unet":
+            self.network = UNet(3, INPUTS, 1, tuple(channels), (2,) * (len(channels) - 1), num_res_units=0)
+        else:
+            strides = [1] + [2] * (len(channels) - 1)
+            self.network = DynUNet(
+                3,
+                INPUTS,
+                1,
+                kernel_size=[3] * len(channels),
+                strides=strides,
+                upsample_kernel_size=strides[1:],
+                filters=list(channels),
+                norm_name="INSTANCE",
+                deep_supervision=True,
+                deep_supr_num=max(1, len(channels) - 2),
+            )
+
+    def forward(self, scan: torch.Tensor) -> torch.Tensor:
+        """Logits (n, 1, k, j, i); while "nnunet" is trained (n, heads, 1, k, j, i), the finest head first."""
+        return self.network(scan)
