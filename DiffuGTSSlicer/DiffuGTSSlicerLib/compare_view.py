@@ -248,6 +248,8 @@ class CompareView:
         if seen.score_map is not None and logic.GetColorLegendDisplayNode(seen.score_map) is None:
             legend = logic.AddDefaultColorLegendDisplayNode(seen.score_map)
             legend.SetTitleText(_("Score"))
+            legend.SetNumberOfLabels(6)  # steps of 0.2: the labels have one decimal
+            legend.SetSize(0.1, 0.35)  # what lies under it is seen in the left pane, but better in this one
             legend.SetSaveWithScene(False)
             legend.SetViewNodeIDs([self._view_id(Pane.SCORE)])
             self._legend_id = legend.GetID()
