@@ -242,8 +242,8 @@ class DiffuGTSPipeline(DiffusionPipeline):
             self.crop_cells,
         )
         box = decoded_box(hole)
-        before = self._decoded(encoded.latents, box, check)
-        filled = [self._decoded(pasted(encoded.latents, result, n), box, check) for n in range(len(seeds))]
+        before = self.decoded(encoded.latents, box, check)
+        filled = [self.decoded(pasted(encoded.latents, result, n), box, check) for n in range(len(seeds))]
         return pseudo_healthy_scan(encoded, hole, result, before, np.median(filled, axis=0))
 
     def feature_residual(
@@ -481,7 +481,8 @@ class DiffuGTSPipeline(DiffusionPipeline):
         )
         return features, self._shortage(used)
 
-    def _decoded(self, latents: torch.Tensor, box: tuple[slice, slice, slice], check: Check | None) -> np.ndarray:
+    def decoded(self, latents: torch.Tensor, box: tuple[slice, slice, slice], check: Check | None = None) -> np.ndarray:
+        """Model intensities (k, j, i) of a box of latent cells, in tiles that fit."""
         decoded, _ = in_tiles_that_fit(
             lambda most: decode_box(self.autoencoder, latents, box, check, most), self._tile()
         )

@@ -55,12 +55,13 @@ def denoising_scheduler(kind: str = "ddim") -> DenoisingScheduler:
     """MAISI-v1's noise levels for one of three samplers.
 
     "ddpm" is what the paper's foundation was trained with and needs all 1000 steps; "ddim" and "dpm++" (second order) do
-    with fewer. None clips the latents.
+    with fewer. None clips the latents. DDIM's steps are counted from the noisiest level down ("trailing"), so that each
+    ends where the next begins; the known latents around a hole are noised to that same level.
     """
     if kind == "ddpm":
         return DDPMScheduler(**_BETAS, clip_sample=False)
     if kind == "ddim":
-        return DDIMScheduler(**_BETAS, clip_sample=False, set_alpha_to_one=True)
+        return DDIMScheduler(**_BETAS, clip_sample=False, timestep_spacing="trailing")
     if kind == "dpm++":
         return DPMSolverMultistepScheduler(**_BETAS, algorithm_type="dpmsolver++", solver_order=2)
     raise ValueError(f"the sampler is '{kind}', expected 'ddpm', 'ddim' or 'dpm++'")

@@ -1,0 +1,222 @@
+"""Time and memory of a foundation's stages, for models whose attention is untrained or random: only the arithmetic counts.
+
+In one run: the stages as the pipeline goes through them for a first and a second description, the path of a model without
+attention (a marked region), and the plain loop that a straightforward implementation would be.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from diffugts.evaluation.speed import PLAIN_STEPS, machine, peak_memory_mb
+from diffugts.foundation.autoencoder import CELL
+from diffugts.foundation.memory import in_tiles_that_fit
+from diffugts.inpainting import decode_box, decoded_box, hole_cells, inpaint, pasted
+from diffugts.pipeline import DiffuGTSPipeline
+from diffugts.protocol import Region
+from diffugts.pseudo_healthy import on_scan_grid, pseudo_healthy_scan
+from diffugts.scans.scan import Geometry, Scan
+from diffugts.scans.working_grid import body_box, to_working_grid
+
+REGION_MM = 60.0
+"""Side of the cube in the middle of the scan that is painted anew: a large tumour."""
+
+DESCRIPTION, SECOND_DESCRIPTION = "soft tissue sarcoma", "liver tumour"
+CLEAR_PEAK = Path("/proc/self/clear_refs")
+
+
+@dataclass
+class Stage:
+    """One stage: `seconds` by the clock, `cpu_seconds` of all threads (what it would take on an idle core), and the highest
+    memory while it ran, MB: of the GPU where it computes, otherwise of the process.
+    """
+
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    peak_mb: float = 0.0
+
+
+@dataclass
+class FoundationSpeed:
+    """Stages by name, and what they were measured on."""
+
+    size: str
+    grid: str
+    low_memory: bool
+    device: str
+    torch: str
+    stages: dict[str, Stage] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, object]:
+        """Figures with their sums and ratios; None where a stage was not measured."""
+        figures = {
+            name: {"s": round(s.seconds, 3), "cpu_s": round(s.cpu_seconds, 3), "peak_mb": round(s.peak_mb)}
+            for name, s in self.stages.items()
+        }
+        again = ("attend", "denoise", "decode", "results")
+        first = self._sum("grid", "encode", *again)
+        plain, ours = self._sum("plain loop"), self._sum("grid", "encode", "denoise", "decode")
+        return {
+            "size": self.size,
+            "working_grid": self.grid,
+            "device": self.device,
+            "torch": self.torch,
+            "low_memory": self.low_memory,
+            "stages": figures,
+            "first_description_s": first,
+            "second_description_with_new_pseudo_healthy_scan_s": self._sum(*again),
+            "second_description_s": self._sum("attend"),
+            "marked_region_s": self._sum("marked region"),
+            "plain_loop_to_ours": round(plain / ours, 2) if plain and ours else None,
+            "peak_mb": round(max((s.peak_mb for s in self.stages.values()), default=0.0)),
+            "notes": self.notes,
+        }
+
+    def _sum(self, *names: str) -> float | None:
+        if any(name not in self.stages for name in names):
+            return None
+        return round(sum(self.stages[name].seconds for name in names), 3)
+
+
+def filled_scan(source: Scan, size_xyz: tuple[int, int, int], spacing_mm: tuple[float, float, float]) -> Scan:
+    """The body of `source` stretched over a grid of the given size and spacing: all of it is tissue, none is cut away."""
+    import SimpleITK as sitk
+
+    part = body_box(source.voxels, -496.0)
+    geometry = source.geometry.part(part)
+    image = geometry.image(np.ascontiguousarray(source.voxels[part]))
+    spacing = [s * (n - 1) / (m - 1) for s, n, m in zip(geometry.spacing_mm, geometry.size, size_xyz)]
+    stretched = sitk.Resample(
+        image, size_xyz, sitk.Transform(), sitk.sitkLinear, image.GetOrigin(), spacing, image.GetDirection(), -1000.0
+    )
+    place = Geometry(size_xyz, spacing_mm, (0.0, 0.0, 0.0), (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))
+    return Scan(sitk.GetArrayFromImage(stretched), place, source.modality, source.sequence, source.name)
+
+
+def measure_foundation_speed(
+    pipeline: DiffuGTSPipeline, scan: Scan, steps: int, plain_loop: bool = True
+) -> FoundationSpeed:
+    """Time every stage once on a scan; the pipeline needs an attention, which may be random."""
+    device = pipeline.device
+    report = FoundationSpeed(
+        "x".join(str(n) for n in scan.geometry.size), "", pipeline.low_memory, machine(device), torch.__version__
+    )
+    preset = pipeline.preset
+    with _stage(report, "grid", device):
+        grid = to_working_grid(scan, preset.spacing_mm, preset.ct_curve, preset.mr_range)
+    report.grid = "x".join(str(n) for n in grid.geometry.size)
+    with _stage(report, "encode", device):
+        encoded = pipeline.encode_grid(scan, grid, grid.intensities)
+    report.notes += encoded.notes
+    pipeline.attend(encoded, [DESCRIPTION])  # loads and embeds the texts
+    with _stage(report, "attend", device):
+        pipeline.attend(encoded, [SECOND_DESCRIPTION])
+    mask = _central_cube(grid.intensities.shape, REGION_MM / preset.spacing_mm)
+    hole = hole_cells(mask, encoded.latents.shape[2:], preset.dilation_cells, np.ones(mask.shape, bool))
+    with _stage(report, "denoise", device):
+        result = inpaint(
+            pipeline.denoiser,
+            pipeline.scheduler,
+            encoded.latents,
+            hole,
+            encoded.modality_class,
+            steps,
+            preset.start_sigma,
+            [0],
+            smallest_crop=pipeline.crop_cells,
+        )
+    with _stage(report, "decode", device):
+        box = decoded_box(hole)
+        before = pipeline.decoded(encoded.latents, box)
+        after = pipeline.decoded(pasted(encoded.latents, result, 0), box)
+    with _stage(report, "results", device):
+        on_scan_grid(encoded, pseudo_healthy_scan(encoded, hole, result, before, after))
+    del encoded, result
+    attention, pipeline.attention = pipeline.attention, None
+    with _stage(report, "marked region", device):
+        pipeline(scan, [DESCRIPTION], "standard", region=_central_region(scan))
+    pipeline.attention = attention
+    if plain_loop:
+        with _stage(report, "plain loop", device):
+            report.notes += _plain_loop(pipeline, scan)
+    return report
+
+
+def _plain_loop(pipeline: DiffuGTSPipeline, scan: Scan) -> list[str]:
+    """Encode, 50 steps over the whole volume, decode the whole volume; nothing is kept or left out."""
+    preset = pipeline.preset
+    grid = to_working_grid(scan, preset.spacing_mm, preset.ct_curve, preset.mr_range)
+    encoded = pipeline.encode_grid(scan, grid, grid.intensities)
+    latents = encoded.latents
+    everywhere = np.ones(tuple(latents.shape[2:]), bool)
+    result = inpaint(
+        pipeline.denoiser,
+        pipeline.scheduler,
+        latents,
+        everywhere,
+        encoded.modality_class,
+        PLAIN_STEPS,
+        1.0,
+        [0],
+        smallest_crop=max(latents.shape[2:]),
+    )
+    whole = tuple(slice(0, n) for n in latents.shape[2:])
+    voxels = int(np.prod(grid.intensities.shape))
+    _, used = in_tiles_that_fit(
+        lambda most: decode_box(pipeline.autoencoder, result.latents, whole, tile_voxels=most),  # type: ignore[arg-type]
+        max(voxels * 2, CELL**3),
+    )
+    return [] if used >= voxels else ["Memory was short for the plain loop: its decoding went in tiles."]
+
+
+@contextmanager
+def _stage(report: FoundationSpeed, name: str, device: torch.device) -> Iterator[None]:
+    gpu = device.type == "cuda"
+    if gpu:
+        torch.cuda.synchronize(device)
+        torch.cuda.reset_peak_memory_stats(device)
+    else:
+        _clear_peak()
+    start, cpu = time.perf_counter(), time.process_time()
+    yield
+    if gpu:
+        torch.cuda.synchronize(device)
+    peak = torch.cuda.max_memory_allocated(device) / 1e6 if gpu else _peak_since_cleared_mb()
+    report.stages[name] = Stage(time.perf_counter() - start, time.process_time() - cpu, peak)
+
+
+def _clear_peak() -> None:
+    """Forget the process's peak memory so far, where the system can."""
+    if CLEAR_PEAK.exists():
+        CLEAR_PEAK.write_text("5")
+
+
+def _peak_since_cleared_mb() -> float:
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    return peak_memory_mb()
+
+
+def _central_cube(shape: tuple[int, ...], side: float) -> np.ndarray:
+    mask = np.zeros(shape, bool)
+    half = max(1, round(side / 2))
+    mask[tuple(slice(max(0, n // 2 - half), n // 2 + half) for n in shape)] = True
+    return mask
+
+
+def _central_region(scan: Scan) -> Region:
+    geometry = scan.geometry
+    middle = geometry.ijk_to_ras @ [*((n - 1) / 2 for n in geometry.size), 1.0]
+    low, high = middle[:3] - REGION_MM / 2, middle[:3] + REGION_MM / 2
+    return Region(tuple(float(v) for v in low), tuple(float(v) for v in high))  # type: ignore[arg-type]
