@@ -113,9 +113,9 @@ class PackageFolder:
         return read_marker(self.partial)
 
     @property
-    def leftover(self) -> bool:
-        """Whether something of ours still waits for being removed."""
-        return read_marker(self.outgoing) is not None
+    def leftover(self) -> PackageRecord | None:
+        """Of a folder whose removal was interrupted; None where there is none."""
+        return read_marker(self.outgoing)
 
 
 def lists_sha256(plan: InstallPlan) -> str:

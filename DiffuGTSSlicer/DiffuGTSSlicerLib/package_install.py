@@ -240,7 +240,8 @@ def rename_patiently(old: Path, new: Path) -> None:
 
 def only_one(folder: PackageFolder) -> IO[str]:
     """Hold the folder against a second installation, of another Slicer. Raises SetupFault where one is under way."""
-    name = hashlib.sha256(str(folder.path).encode()).hexdigest()[:16]
+    # In the name also whose it is: another user's lock could not be opened.
+    name = hashlib.sha256(f"{Path.home()} {folder.path}".encode()).hexdigest()[:16]
     lock = open(Path(tempfile.gettempdir(), f"diffugts-packages-{name}.lock"), "a", encoding="utf-8")  # noqa: SIM115
     try:
         if os.name == "nt":

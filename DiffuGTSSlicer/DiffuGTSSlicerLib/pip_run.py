@@ -21,8 +21,9 @@ from DiffuGTSSlicerLib.setup_faults import fault_of_pip
 WATCH_S = 1.0
 KEPT_LINES = 400
 
-PATIENCE = ("--retries", "2", "--timeout", "20")
-"""A network that is not there is reported within about a minute, and a slow one is given 20 s per answer."""
+FETCH = ("--only-binary", ":all:", "--no-cache-dir", "--retries", "2", "--timeout", "20")
+"""Nothing is built, and nothing is kept beside the folder that can be removed. A network that is not there is reported
+within about a minute; a slow one is given 20 s per answer."""
 
 Watched = Callable[[int], None]
 """Is told the bytes that have arrived so far, about once a second."""
@@ -39,13 +40,13 @@ def torch_requirement(plan: InstallPlan) -> str:
 def download_torch(plan: InstallPlan, torch: str, wheels: Path) -> list[str]:
     """Arguments that fetch torch and what it needs, alone from the index that was chosen for it."""
     index = ("--index-url", plan.torch_index) if plan.torch_index else ()
-    return ["download", *PATIENCE, "--only-binary", ":all:", "--dest", str(wheels), *index, torch]
+    return ["download", *FETCH, "--dest", str(wheels), *index, torch]
 
 
 def download_others(plan: InstallPlan, wheels: Path, pins: Path) -> list[str]:
     """Arguments that fetch everything else; torch is taken from among the wheels that are there."""
     which = ("--requirement", plan.requirements, "--constraint", plan.constraints, "--constraint", str(pins))
-    return ["download", *PATIENCE, "--only-binary", ":all:", "--dest", str(wheels), "--find-links", str(wheels), *which]
+    return ["download", *FETCH, "--dest", str(wheels), "--find-links", str(wheels), *which]
 
 
 def unpack(plan: InstallPlan, wheels: Path, target: Path, pins: Path) -> list[str]:

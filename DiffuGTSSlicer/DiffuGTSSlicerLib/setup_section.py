@@ -12,6 +12,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from DiffuGTSSlicerLib.environment import CHECK, Environment
+from DiffuGTSSlicerLib.package_install import UNPACKED_PER_WHEEL
 from DiffuGTSSlicerLib.setup_report import device_warnings, fill_report_table, report_as_text
 from DiffuGTSSlicerLib.setup_sentences import sentence_of, size_in_words
 from DiffuGTSSlicerLib.setup_settings import OTHER_PYTHON, OWN_FOLDER
@@ -35,6 +36,7 @@ class SetupSection:
         container.layout().addWidget(widget)
         self.ui = slicer.util.childWidgetVariables(widget)
         self._showing = False
+        self._driver = nvidia_driver_found()
         self._was_ready: bool | None = None
         self._shown_report: Any = None
         self._fill_choices()
@@ -105,7 +107,7 @@ class SetupSection:
             (self.ui.discardButton, idle and own and begun),
             (self.ui.checkButton, idle and (whole or not own)),
             (self.ui.repairButton, idle and own and whole),
-            (self.ui.removeButton, idle and own and (whole or environment.folder.leftover)),
+            (self.ui.removeButton, idle and own and (whole or environment.folder.leftover is not None)),
             (self.ui.cancelButton, not idle),
         ):
             button.visible = shown
@@ -143,9 +145,11 @@ class SetupSection:
         if report != self._shown_report:
             self._shown_report = report
             fill_report_table(self.ui.reportTable, report)
-        text = "\n".join(self._environment.log)
         self.ui.reportTable.visible = report is not None
-        self.ui.detailsGroup.visible = report is not None or bool(text)
+        self.ui.detailsGroup.visible = report is not None or bool(self._environment.log)
+        if self.ui.detailsGroup.collapsed:
+            return  # thousands of lines are laid out only for somebody who reads them
+        text = "\n".join(self._environment.log)
         if self.ui.logEdit.plainText != text:
             self.ui.logEdit.plainText = text
             bar = self.ui.logEdit.verticalScrollBar()
@@ -160,7 +164,7 @@ class SetupSection:
                 "{free} are free at the destination."
             ).format(free=free)
         build = chosen_build(settings.torch_build, settings.torch_index)
-        explanation = " ".join(filter(None, (build.explanation, advice(build, nvidia_driver_found()))))
+        explanation = " ".join(filter(None, (build.explanation, advice(build, self._driver))))
         return _("{explanation}\nAbout {download} to download, {disk} on disk; {free} are free there.").format(
             explanation=explanation,
             download=size_in_words(int(build.download_bytes)),
@@ -195,7 +199,7 @@ class SetupSection:
             selector.connect("activated(int)", self._chooser(selector, setting))
         directories = ctk.ctkPathLineEdit.Dirs
         for edit, setting, filters in (
-            (self.ui.pythonEdit, "other_python", ctk.ctkPathLineEdit.Files | ctk.ctkPathLineEdit.Executable),
+            (self.ui.pythonEdit, "other_python", ctk.ctkPathLineEdit.Files),
             (self.ui.modelsEdit, "models_folder", directories),
             (self.ui.wheelsEdit, "wheels_folder", directories),
             (self.ui.folderEdit, "parent_folder", directories),
@@ -204,6 +208,8 @@ class SetupSection:
             edit.connect("currentPathChanged(QString)", self._path_taker(setting))
         self.ui.addressEdit.connect("editingFinished()", self._take_address)
         self.ui.detailsGroup.collapsed = True
+        for group in (self.ui.sourceGroup, self.ui.detailsGroup):
+            group.connect("toggled(bool)", lambda opened: self.show())
 
     def _chooser(self, selector: qt.QComboBox, setting: str) -> Any:
         return lambda index: self._environment.choose(**{setting: str(selector.itemData(index))})
@@ -267,7 +273,10 @@ class SetupSection:
         free = size_in_words(self._free_bytes())
         if settings.package_source == WHEELS:
             source = _("the folder '{folder}'; no network is used").format(folder=settings.wheels_folder)
-            size = _("about four times what the wheels take; {free} are free").format(free=free)
+            wheels = sum(path.stat().st_size for path in Path(settings.wheels_folder).glob("*.whl"))
+            size = _("about {disk} on disk; {free} are free").format(
+                disk=size_in_words(int(UNPACKED_PER_WHEEL * wheels)), free=free
+            )
         else:
             usual = _("the Python Package Index (PyPI), or the index that pip is set up with on this computer")
             source = usual
@@ -292,10 +301,10 @@ class SetupSection:
         ).format(build=torch, source=source, size=size, folder=environment.folder.path)
 
     def _remove(self) -> None:
-        record = self._environment.folder.record
+        record = self._environment.folder.record or self._environment.folder.leftover
         question = _(
             "Delete the packages of DiffuGTS in '{folder}'? This frees {size}. Scans, results and Slicer itself stay as "
-            "they are. To segment again, the packages have to be installed again."
+            "they are; a segmentation that is running is ended. To segment again, the packages have to be installed again."
         ).format(folder=self._environment.folder.path, size=size_in_words(record.size_bytes if record else 0))
         if slicer.util.confirmOkCancelDisplay(question, _("Remove the packages of DiffuGTS")):
             self._environment.remove()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from DiffuGTSSlicerLib.own_packages import VARIABLE as PATH_VARIABLE
+
+LIBRARY_FOLDER = Path(__file__).resolve().parents[1]
 WORKER_ARGUMENTS = ("-m", "diffugts", "worker")
 
 FOREIGN_VARIABLES = ("PYTHONHOME", "PYTHONSTARTUP", "PYTHONPATH", "PYTHONEXECUTABLE", "__PYVENV_LAUNCHER__")
@@ -35,7 +38,9 @@ class WorkerCommand:
 
     @property
     def line(self) -> list[str]:
-        """The command as a list of arguments."""
+        """The command as a list of arguments; a module is started by `own_packages` where the packages are our own."""
+        if self.packages_folder is not None and self.arguments[0] == "-m":
+            return [str(self.python), "-m", "DiffuGTSSlicerLib.own_packages", *self.arguments[1:]]
         return [str(self.python), *self.arguments]
 
     def environment(self) -> dict[str, str]:
@@ -45,7 +50,13 @@ class WorkerCommand:
         if not self.keep_python_variables:
             for name in FOREIGN_VARIABLES:
                 environment.pop(name, None)
-        folders = [self.packages_folder, self.engine_folder, inherited]
-        environment["PYTHONPATH"] = os.pathsep.join(str(folder) for folder in folders if folder)
+        first = [self.packages_folder, self.engine_folder]
+        folders = [*first, LIBRARY_FOLDER if self.packages_folder else None, inherited]
+        environment["PYTHONPATH"] = _joined(folders)
+        environment[PATH_VARIABLE] = _joined(first)
         environment["PYTHONUTF8"] = environment["PYTHONUNBUFFERED"] = environment["PYTHONNOUSERSITE"] = "1"
         return environment
+
+
+def _joined(folders: Iterable[Path | str | None]) -> str:
+    return os.pathsep.join(dict.fromkeys(str(folder) for folder in folders if folder))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -99,6 +100,32 @@ def test_after_installing_it_is_ready_and_the_worker_finds_the_packages_first(en
         ("auto", "Automatic (CPU)", True),
         ("cpu", "CPU", True),
     ]
+
+
+def test_what_lies_in_slicer_s_own_packages_does_not_come_before_ours(make, environment: Environment, tmp_path: Path):
+    """Slicer's launcher puts Slicer's packages before the path; there an extension may have put another torch."""
+    inside_slicer = tmp_path / "Slicer 5.12" / "site-packages"
+    inside_slicer.mkdir(parents=True)
+    (inside_slicer / "made_part.py").write_text("VALUE = 'of Slicer'\n")
+    launcher = tmp_path / "PythonSlicer"
+    launcher.write_text(f'#!/bin/sh\nexport PYTHONPATH="{inside_slicer}:$PYTHONPATH"\nexec "{sys.executable}" "$@"\n')
+    launcher.chmod(0o755)
+    doctor = """
+        import json, subprocess, sys, made_part, torch
+        child = subprocess.run([sys.executable, "-c", "import made_part; print(made_part.VALUE)"], capture_output=True)
+        found = f"{made_part.VALUE}, in a child {child.stdout.decode().strip()}, told {sys.argv[1:]}"
+        print(json.dumps({"works": True, "checks": [dict(topic="package", name="part", state="ok", found=found)]}))
+    """
+    write_wheel(
+        tmp_path / "wheels", "made_doctor", "0.1", {"made_doctor.py": textwrap.dedent(doctor)}, ("made-tool", "torch")
+    )
+    environment._own_python = launcher
+    installed(environment)
+    environment.choose(models_folder=str(tmp_path))
+    environment.check()
+    wait(environment)
+    (line,) = environment.report.lines
+    assert line.found == f"7, in a child 7, told ['--models', '{tmp_path}']"
 
 
 def test_what_was_installed_is_ready_after_a_restart_without_another_check(environment: Environment, make):

@@ -87,6 +87,7 @@ def test_installing_asks_once_and_says_what_from_where_how_large_and_where_to(ho
     (asked,) = host.dialogs.shown
     assert "PyTorch" in asked.text and "MONAI" in asked.text
     assert str(panel.environment.settings.wheels_folder) in asked.text and "no network is used" in asked.text
+    assert "about 2 MB on disk" in asked.text
     assert "are free" in asked.text and str(panel.environment.folder.path) in asked.text
     assert "no image" in asked.text
 
@@ -129,6 +130,7 @@ def test_from_the_click_to_ready_and_away_again(host, panel: Panel):
     assert panel.offered == ["check", "repair", "remove"] and panel.ui.progressBar.isHidden()
     found = [panel.ui.reportTable.item(0, column).text() for column in range(3)]
     assert found == ["Device cpu", "works", "works (8 threads)"]
+    panel.ui.detailsGroup.collapsed = False
     assert "pip install" in panel.ui.logEdit.plainText
     host.dialogs.answer("Ok")
     panel.ui.removeButton.click()
