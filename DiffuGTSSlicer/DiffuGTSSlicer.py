@@ -1,5 +1,6 @@
 """DiffuGTS: tumours found by a description in words, segmented in the background, compared with a pseudo-healthy scan."""
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -78,9 +79,7 @@ class DiffuGTSSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
         self.logic = None
-        self._sections = []
-        self._parameterNode = None
-        self._wasReady = None
+        self.runSection = None
 
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
@@ -93,8 +92,6 @@ class DiffuGTSSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEnd)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEnd)
-        self.logic.environment.listeners.append(self.showReadiness)
-        self.showReadiness()
         self.initializeParameterNode()
 
     def makeSections(self):
@@ -102,41 +99,47 @@ class DiffuGTSSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.setupSection = SetupSection(
             ui.setupCollapsibleButton, self.resourcePath("UI/SetupSection.ui"), logic.environment
         )
-        self.runSection = None
         self.describeSection = DescribeSection(ui, logic.environment, logic.jobs, self.onInputsChanged)
-        self.runSection = RunSection(ui, logic.jobs, self.describeSection, logic.jobs.add, self.onResult)
+        self.runSection = RunSection(ui, logic.jobs, self.describeSection, self.onResult)
         self.compareSection = CompareSection(
-            ui.compareCollapsibleButton, self.resourcePath("UI/CompareSection.ui"),
+            ui.compareCollapsibleButton,
+            self.resourcePath("UI/CompareSection.ui"),
             CompareView(slicer.mrmlScene, slicer.app.layoutManager()),
-        )  # fmt: skip
+        )
         self.findingsSection = FindingsSection(
-            ui.findingsCollapsibleButton, self.resourcePath("UI/FindingsSection.ui"), slicer.mrmlScene,
-            self.compareSection.show,
-        )  # fmt: skip
+            ui.findingsCollapsibleButton,
+            self.resourcePath("UI/FindingsSection.ui"),
+            slicer.mrmlScene,
+            on_chosen=self.compareSection.show,
+            on_rerun=self.runSection.start,
+        )
         self.logSection = LogSection(ui, logic.jobs)
 
     def cleanup(self):
         """The module is reloaded or Slicer quits: nothing of it stays, no process either."""
         self.removeObservers()
-        self.logic.environment.listeners.remove(self.showReadiness)
-        for section in (
-            self.runSection,
-            self.describeSection,
-            self.findingsSection,
-            self.compareSection,
-            self.logSection,
-        ):
+        for section in (*self.openSections(), self.describeSection, self.logSection):
             section.cleanup()
         self.logic.close()
 
+    def onReload(self):
+        """Reload the package too: Slicer itself reloads this file alone."""
+        for name in [name for name in sys.modules if name.partition(".")[0] == "DiffuGTSSlicerLib"]:
+            del sys.modules[name]
+        ScriptedLoadableModuleWidget.onReload(self)
+
+    def openSections(self):
+        """The sections that do something only while the panel is open."""
+        return self.setupSection, self.runSection, self.findingsSection, self.compareSection
+
     def enter(self):
         self.initializeParameterNode()
-        for section in (self.runSection, self.findingsSection, self.compareSection):
+        for section in self.openSections():
             section.enter()
 
     def exit(self):
         """Another module is shown; what runs goes on."""
-        for section in (self.runSection, self.findingsSection, self.compareSection):
+        for section in self.openSections():
             section.exit()
 
     def onSceneStartClose(self, caller, event):
@@ -160,16 +163,6 @@ class DiffuGTSSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """A result has come into the scene."""
         self.ui.findingsCollapsibleButton.collapsed = False
         self.findingsSection.show_result(job.name)
-
-    def showReadiness(self):
-        """The section's title tells the state; it is folded away once all is well, and open while it is not."""
-        ready, state = self.logic.environment.readiness()
-        short = ready or self.logic.environment.activity is not None
-        self.ui.setupCollapsibleButton.text = _("Setup: {state}").format(state=state if short else _("needs attention"))
-        self.ui.setupCollapsibleButton.toolTip = state
-        if ready != self._wasReady:
-            self.ui.setupCollapsibleButton.collapsed = ready
-            self._wasReady = ready
 
 
 class DiffuGTSSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):

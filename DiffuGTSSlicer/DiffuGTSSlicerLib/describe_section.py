@@ -113,21 +113,26 @@ class DescribeSection:
 
     def set_parameters(self, parameters: Any) -> None:
         """Show another parameter node, or none while the scene is closed."""
-        if self._parameters is not None:
+        same = _same_node(self._parameters, parameters)
+        if self._parameters is not None and not same:
             self._parameters.disconnectGui(self._gui_tag)
             self._parameters.RemoveObserver(self._observer_tag)
             self._nodes.watch()
-        self._parameters = parameters
-        if parameters is not None:
-            widgets = (
-                self._ui.volumeSelector, self._ui.roiSelector, self._ui.qualitySelector, self._ui.modalitySelector
-            )  # fmt: skip
-            by_name = {widget.property("SlicerParameterName"): widget for widget in widgets}
-            self._gui_tag = parameters.connectParametersToGui(by_name)
+        if not same:
+            self._parameters = parameters
+        if parameters is not None and not same:
+            self._gui_tag = parameters.connectParametersToGui(self._connected_widgets())
             self._observer_tag = parameters.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: self.refresh())
-            if parameters.volume is None:
-                parameters.volume = shown_volume(slicer.mrmlScene)
+        if parameters is not None and parameters.volume is None:
+            self._parameters.volume = shown_volume(slicer.mrmlScene)
         self.refresh()
+
+    def _connected_widgets(self) -> dict[str, Any]:
+        """The widgets that Slicer itself keeps in step with the parameter node. Not the descriptions: its connector writes
+        the whole text at every key, which takes the cursor to the start."""
+        ui = self._ui
+        widgets = (ui.volumeSelector, ui.roiSelector, ui.qualitySelector, ui.modalitySelector)
+        return {widget.property("SlicerParameterName"): widget for widget in widgets}
 
     def inputs(self) -> SegmentationInputs:
         """What is chosen now."""
@@ -176,10 +181,11 @@ class DescribeSection:
         self._changed()
 
     def show_preflight(self) -> None:
-        """Say what does not fit and what the job will take."""
-        lines = [f"⚠ {warning}" for warning in self._current_warnings()]
+        """Say what does not do, what does not fit, and what the job will take."""
+        inputs = self.inputs()
+        lines = [f"⚠ {sentence}" for sentence in (*inputs.problems(), *self._current_warnings())]
         try:
-            order = self.inputs().order()
+            order = inputs.order()
         except DiffuGTSError:
             pass  # what is missing is said at the button
         else:
@@ -259,15 +265,24 @@ class DescribeSection:
     # -- model and device --------------------------------------------------------------------------------------------
 
     def _show_choices(self) -> None:
-        models = [(key, model.title) for key, model in self._models.items()]
+        models = [(key, key) for key in self._models]
         devices = [(option.value, option.label) for option in self._devices.values()]
         model = self._parameters.model if self._parameters is not None else ""
         device = self._parameters.device if self._parameters is not None else ""
         _fill(self._ui.modelSelector, models, model)
         _fill(self._ui.deviceSelector, devices, device)
-        self._ui.modelSelector.toolTip = self._ui.modelSelector.currentText
-        self._ui.deviceSelector.toolTip = self._ui.deviceSelector.currentText
+        chosen_model = self._models.get(self._ui.modelSelector.itemData(self._ui.modelSelector.currentIndex))
+        self._ui.modelSelector.toolTip = chosen_model.title if chosen_model is not None else _("No model was found")
+        self._ui.deviceSelector.toolTip = self._device_in_words()
         self._ui.modalitySelector.setItemText(0, self._automatic_modality())
+
+    def _device_in_words(self) -> str:
+        device = self._devices.get(self._ui.deviceSelector.itemData(self._ui.deviceSelector.currentIndex))
+        if device is None:
+            return _("No device was found")
+        if device.proven:
+            return _("{device}: a computation on it came out right in the last check.").format(device=device.label)
+        return _("{device}: not tried yet. Press Check in Setup.").format(device=device.label)
 
     def _automatic_modality(self) -> str:
         """The first entry of the modality says what will be taken."""
@@ -301,6 +316,10 @@ def _by_key(models: Iterable[ModelOption]) -> dict[str, ModelOption]:
     for model in models:
         found[model.name if model.name not in found else str(model.folder)] = model
     return found
+
+
+def _same_node(one: Any, other: Any) -> bool:
+    return one is not None and other is not None and one.parameterNode is other.parameterNode
 
 
 def shown_volume(scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLScalarVolumeNode | None:

@@ -10,7 +10,6 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from diffugts.errors import DiffuGTSError
 from DiffuGTSSlicerLib.describe_section import DescribeSection
 from DiffuGTSSlicerLib.job import Job, JobState, Order
 from DiffuGTSSlicerLib.job_progress_words import outcome_in_words, progress_in_words
@@ -19,7 +18,7 @@ from DiffuGTSSlicerLib.problem_report import problem_report
 from DiffuGTSSlicerLib.shortcuts import Shortcuts
 
 PROGRESS_STEPS = 1000
-ROWS_SHOWN = 4
+ROWS_SHOWN, ROW_SPACE_PX = 4, 8
 VOLUME, WHAT, CANCEL = range(3)
 """Columns of the jobs in line."""
 
@@ -31,7 +30,6 @@ class RunSection:
         ui: the widgets of DiffuGTSSlicer.ui.
         jobs: where jobs run.
         describe: the inputs.
-        start: puts an order in line; called at a click on Segment.
         brought: called with each job whose result has come into the scene; also with a cancelled one's, of which some
             descriptions were finished.
     """
@@ -41,11 +39,10 @@ class RunSection:
         ui: Any,
         jobs: JobRunner,
         describe: DescribeSection,
-        start: Callable[[Order], Job],
         brought: Callable[[Job], None],
     ) -> None:
         self._ui, self._jobs, self._describe = ui, jobs, describe
-        self._start, self._brought = start, brought
+        self._brought = brought
         self._ended: Job | None = None
         self._listed: tuple[Job, ...] = ()
         self._cancels: Job | None = None
@@ -85,18 +82,22 @@ class RunSection:
         else:
             self._segment()
 
+    def start(self, order: Order) -> None:
+        """Put an order in line."""
+        self._ended = None
+        try:
+            self._jobs.add(order)
+        except OSError as error:
+            text = _("No folder for the job can be made ({reason}). Free some space on the disk for temporary files.")
+            slicer.util.errorDisplay(text.format(reason=error.strerror or error))
+        self.refresh()
+
     def _segment(self) -> None:
         if self._describe.missing():
             return self.refresh()
-        try:
-            order = self._describe.inputs().order()
-            self._ended = None
-            self._start(order)
-        except (DiffuGTSError, OSError) as error:
-            slicer.util.errorDisplay(str(error))
-        else:
-            self._describe.remember(order.descriptions)
-        self.refresh()
+        order = self._describe.inputs().order()
+        self._describe.remember(order.descriptions)
+        self.start(order)
 
     def _segment_by_key(self) -> None:
         if self._cancels is None:
@@ -199,9 +200,8 @@ class RunSection:
             cancel.toolTip = _("Cancel this job")
             cancel.connect("clicked()", partial(self._jobs.cancel, job))
             tree.setItemWidget(item, CANCEL, cancel)
-        rows = min(max(len(unfinished), 1), ROWS_SHOWN)
-        height = max(tree.sizeHintForRow(0), tree.fontMetrics().height() + 8)
-        tree.setFixedHeight(rows * height + 2 * tree.frameWidth + 2)
+        row_px = tree.fontMetrics().height() + ROW_SPACE_PX
+        tree.setFixedHeight(min(max(len(unfinished), 1), ROWS_SHOWN) * row_px + 2 * tree.frameWidth)
 
     def _show_ending(self, unfinished: tuple[Job, ...]) -> None:
         ended = self._ended if not unfinished or (self._ended and self._ended.state is JobState.FAILED) else None

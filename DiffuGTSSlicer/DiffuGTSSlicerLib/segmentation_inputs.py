@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import slicer
@@ -39,7 +40,9 @@ class SegmentationInputs:
 
     def missing(self) -> tuple[str, ...]:
         """A sentence for everything that is missing or does not do; empty where `order` can be made."""
-        found = [*self._missing_of_volume(), *self._missing_of_region()]
+        found = list(self.problems())
+        if self.volume is None:
+            found.insert(0, _no_volume())
         if not description_lines(self.descriptions):
             found.append(_("Type at least one description of what to look for."))
         if not found:
@@ -48,6 +51,13 @@ class SegmentationInputs:
             except DiffuGTSError as error:
                 found.append(str(error))
         return tuple(found)
+
+    def problems(self) -> tuple[str, ...]:
+        """A sentence for everything that was chosen and does not do."""
+        checks = [self.kind] if self.volume is not None else []
+        if self.roi is not None:
+            checks.append(partial(region_of, self.roi))
+        return tuple(problem for problem in map(_problem_of, checks) if problem)
 
     def order(self) -> Order:
         """The order, independent of the scene from now on. Raises RequestError or ScanError with a sentence."""
@@ -78,20 +88,18 @@ class SegmentationInputs:
     def geometry(self) -> VolumeGeometry:
         """The volume's grid in world coordinates. Raises RequestError or ScanError where there is none."""
         if self.volume is None:
-            raise RequestError(_("Choose a volume: load a CT or MR volume first if there is none."))
+            raise RequestError(_no_volume())
         return require_suitable(self.volume)
 
-    def _missing_of_volume(self) -> list[str]:
-        try:
-            self.kind()
-        except DiffuGTSError as error:
-            return [str(error)]
-        return []
 
-    def _missing_of_region(self) -> list[str]:
-        try:
-            if self.roi is not None:
-                region_of(self.roi)
-        except RequestError as error:
-            return [str(error)]
-        return []
+def _problem_of(check: Callable[[], object]) -> str:
+    """The sentence that a check raises, empty where it passes."""
+    try:
+        check()
+    except DiffuGTSError as error:
+        return str(error)
+    return ""
+
+
+def _no_volume() -> str:
+    return _("Choose a volume: load a CT or MR volume first if there is none.")

@@ -26,9 +26,16 @@ class Observations:
                 method(observer)
 
         self._tags.append((observed, observed.AddObserver(event, relay)))
+        _KEPT.add(self)
 
     def end(self) -> None:
         """Remove all observers."""
         for observed, tag in self._tags:
             observed.RemoveObserver(tag)
         self._tags.clear()
+        _KEPT.discard(self)
+
+
+_KEPT: set[Observations] = set()
+"""All that have observers. Otherwise Python's collector clears one that it sees only in the garbage around a node's Python
+object, while the node itself is still in the scene and calls it."""

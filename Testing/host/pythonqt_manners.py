@@ -19,7 +19,7 @@ from typing import Any
 
 from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
 
-from host.signals_by_name import connect_by_name, disconnect_by_name
+from host.signals_by_name import connect_by_name, cpp_signals, disconnect_by_name
 
 QT_MODULES = (QtCore, QtGui, QtWidgets, QtUiTools)
 
@@ -91,6 +91,7 @@ def teach_pythonqt_manners() -> int:
     properties = 0
     for cls in classes:
         cls.__setattr__ = _guarded_setattr
+        cpp_signals(cls)
         meta = cls.staticMetaObject
         for index in range(meta.propertyOffset(), meta.propertyCount()):
             qt_property = meta.property(index)

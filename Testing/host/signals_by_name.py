@@ -50,33 +50,28 @@ _CONNECTIONS = _Connections()
 
 def signatures_of(sender: QtCore.QObject) -> set[str]:
     """All signal signatures the sender's class has in Slicer; a Python subclass adds the signals it declares."""
-    return _signatures_of_class(type(sender))
+    cls = type(sender)
+    slicer_class = next((base for base in cls.__mro__ if "_stand_in_for_cpp" in vars(base)), None)
+    if slicer_class is None:
+        return cpp_signals(cls) - SIGNALS_ONLY_IN_QT6
+    qt_base = next(base for base in slicer_class.__mro__ if base.__module__.startswith("PySide6."))
+    of_subclass = cpp_signals(cls) - cpp_signals(slicer_class)
+    return (SLICER_NAMES.signals(slicer_class.__name__) | cpp_signals(qt_base) | of_subclass) - SIGNALS_ONLY_IN_QT6
 
 
 @functools.cache
-def _signatures_of_class(cls: type) -> set[str]:
-    """Asked once of each class: PySide6 may take a class's meta object away with an instance of it."""
+def cpp_signals(cls: type) -> frozenset[str]:
+    """The signatures of a class's signals, inherited ones too.
+
+    Asked of every class before any instance is made: PySide6 may take a class's meta object away with an instance of it.
+    """
     meta = cls.staticMetaObject
-    signatures: set[str] = set()
-    slicer_class = next((base for base in cls.__mro__ if "_stand_in_for_cpp" in vars(base)), None)
-    if slicer_class is not None:
-        signatures |= SLICER_NAMES.signals(slicer_class.__name__)
-        own = set(_cpp_signals(slicer_class.staticMetaObject))
-        qt_base = next(base for base in slicer_class.__mro__ if base.__module__.startswith("PySide6."))
-        signatures |= set(_cpp_signals(qt_base.staticMetaObject))
-        signatures |= set(_cpp_signals(meta)) - own  # signals of a Python subclass
-    else:
-        signatures |= set(_cpp_signals(meta))
-    return signatures - SIGNALS_ONLY_IN_QT6
-
-
-def _cpp_signals(meta: QtCore.QMetaObject) -> list[str]:
     methods = (meta.method(index) for index in range(meta.methodCount()))
-    return [
+    return frozenset(
         bytes(method.methodSignature().data()).decode()
         for method in methods
         if method.methodType() == QtCore.QMetaMethod.MethodType.Signal
-    ]
+    )
 
 
 def normalised(signature: str) -> str:

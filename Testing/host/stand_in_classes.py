@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from PySide6 import QtCore
 
 from host.allowed_names import SLICER_NAMES
+from host.signals_by_name import cpp_signals
 
 WidgetClass = TypeVar("WidgetClass", bound=type)
 
@@ -70,6 +71,7 @@ class StandInClasses:
         if invented:
             raise TypeError(f"the stand-in for {name} offers names that {name} lacks: {', '.join(invented)}")
         cls._stand_in_for_cpp = True
+        cpp_signals(cls)
         cls.__getattr__ = _explain_missing
         initialise = cls.__init__
 

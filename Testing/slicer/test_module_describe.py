@@ -82,6 +82,7 @@ def test_a_volume_of_unknown_kind_is_asked_about_and_the_answer_counts(panel):
     panel.ui.volumeSelector.setCurrentNode(made_volume(name="scan 4"))
     type_text(panel, "tumour")
     assert panel.ui.segmentButton.toolTip == "Say whether the volume is CT or MR: neither its name nor its voxels tell."
+    assert panel.ui.preflightLabel.text == f"⚠ {panel.ui.segmentButton.toolTip}", "it is seen without the mouse"
     panel.ui.modalitySelector.currentIndex = 2
     assert panel.ui.segmentButton.enabled
     assert panel.describeSection.inputs().order().modality == "MR"
@@ -204,7 +205,9 @@ def test_a_new_region_is_placed_into_the_volume(panel):
 
 
 def test_models_and_devices_are_offered_and_kept_by_name(panel, environment):
-    assert entries(panel.ui.modelSelector)[0].startswith("Compact")
+    assert entries(panel.ui.modelSelector)[0] == "compact"
+    assert panel.ui.modelSelector.toolTip.startswith("Compact CT and MR model")
+    assert panel.ui.deviceSelector.toolTip == "Automatic: not tried yet. Press Check in Setup."
     assert panel.describeSection.inputs().model.endswith("compact")
     panel.ui.deviceSelector.currentIndex = panel.ui.deviceSelector.findData("cpu")
     assert panel.logic.getParameterNode().device == "cpu"
@@ -244,7 +247,7 @@ def test_the_setup_title_tells_the_state_and_opens_when_something_is_needed(pane
     assert panel.ui.setupCollapsibleButton.text == "Setup: Ready: scripted worker"
     assert panel.ui.setupCollapsibleButton.collapsed
     environment.become(False, "The packages it needs are not installed yet.")
-    assert panel.ui.setupCollapsibleButton.text == "Setup: needs attention"
+    assert panel.ui.setupCollapsibleButton.text == "Setup: The packages it needs are not installed yet"
     assert not panel.ui.setupCollapsibleButton.collapsed
     environment.become(True, "Ready: compact model")
     assert panel.ui.setupCollapsibleButton.collapsed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 
@@ -266,7 +267,12 @@ def test_reloading_the_module_ends_the_worker_and_the_new_panel_works(host, pane
     host.wait_until(lambda: job.progress.stage == "reading", PATIENCE_S)
     worker = panel.logic.jobs.worker_pid
     assert is_alive(worker)
+    loaded = {name: each for name, each in sys.modules.items() if name.startswith("DiffuGTSSlicerLib")}
+    panel.onReload()
+    fresh = sys.modules["DiffuGTSSlicerLib.run_section"]
+    sys.modules.update(loaded)  # other tests hold the classes of the first ones
     slicer.util.reloadScriptedModule("DiffuGTSSlicer")
+    assert fresh is not loaded["DiffuGTSSlicerLib.run_section"], "the package is reloaded with the module"
     assert gone(worker) and job.state is JobState.CANCELLED
     assert not job.folder.exists()
     again = slicer.util.getModuleWidget("DiffuGTSSlicer")

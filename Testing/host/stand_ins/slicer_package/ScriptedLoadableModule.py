@@ -85,6 +85,10 @@ class ScriptedLoadableModuleWidget:
     def cleanup(self) -> None:
         """Overridden by modules."""
 
+    def onReload(self) -> None:
+        """What the developer's button Reload does."""
+        slicer.util.reloadScriptedModule(self.moduleName)
+
     def _onModuleAboutToBeUnloaded(self, moduleName: str) -> None:
         if moduleName == self.moduleName:
             self.cleanup()

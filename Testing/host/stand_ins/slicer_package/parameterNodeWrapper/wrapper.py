@@ -117,7 +117,9 @@ class _Wrapper:
             # Weakly: an observer that holds the wrapper makes a cycle through the node, which Python's collector may
             # clear while the node is still in the scene and calls the observer.
             weak = weakref.ref(self)
-            self._observer_tag = self.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: _update_gui_of(weak))
+            listener = lambda *_: _update_gui_of(weak)  # noqa: E731
+            _LISTENERS.append(listener)
+            self._observer_tag = self.AddObserver(vtk.vtkCommand.ModifiedEvent, listener)
         return tag
 
     def _gui_listener(self, name: str, connector: GuiConnector) -> Callable[[], None]:
@@ -159,6 +161,11 @@ class _Wrapper:
 
     def Modified(self) -> None:
         self.parameterNode.Modified()
+
+
+_LISTENERS: list[Callable[..., None]] = []
+"""Every listener ever made: Python's collector clears one that it sees only in the garbage around a node's Python object,
+while the node itself is still in the scene and calls it."""
 
 
 def _update_gui_of(weak: weakref.ref[Any]) -> None:
