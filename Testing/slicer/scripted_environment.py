@@ -29,6 +29,9 @@ class ScriptedEnvironment(Environment):
         arguments = (str(HERE / "fake_worker.py"), self.mode, *state)
         return WorkerCommand(Path(sys.executable), ENGINE, dict(os.environ), arguments=arguments)
 
+    def check_if_unknown(self) -> None:
+        """Nothing: a scripted worker has no packages to try."""
+
     def become(self, ready: bool, state: str) -> None:
         """Change the readiness, as a check or an installation does."""
         self.ready, self.state = ready, state
