@@ -6,6 +6,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import qt
 import slicer
 from slicer.i18n import tr as _
@@ -15,6 +16,7 @@ from DiffuGTSSlicerLib.lesion_list import LesionList
 from DiffuGTSSlicerLib.lesions import Lesion, LesionState, accept, reject, split, undecide
 from DiffuGTSSlicerLib.open_finding import MOST_LESIONS, OpenFinding
 from DiffuGTSSlicerLib.recut import HandWork, hand_work, recut
+from DiffuGTSSlicerLib.score_field import ScoreField
 from DiffuGTSSlicerLib.segment_editing import edit_segment
 from DiffuGTSSlicerLib.spoken_errors import says_errors
 from DiffuGTSSlicerLib.threshold_slider import ThresholdSlider
@@ -30,7 +32,7 @@ class Correcting:
         ui: the widgets of FindingsSection.ui by name.
         scene: the scene.
         say: shows a sentence.
-        on_changed: called after a segment was changed, so that rows and lesions are read anew.
+        refresh: shows rows and lesions as they are now; what else changes a segment is followed a little later anyway.
     """
 
     def __init__(
@@ -38,9 +40,10 @@ class Correcting:
         ui: SimpleNamespace,
         scene: slicer.vtkMRMLScene,
         say: Callable[[str], None],
-        on_changed: Callable[[], None],
+        refresh: Callable[[], None],
     ) -> None:
-        self.ui, self._scene, self.say, self._on_changed = ui, scene, say, on_changed
+        self.ui, self._scene, self.say, self._refresh = ui, scene, say, refresh
+        self._distribution: tuple[ScoreField, np.ndarray] | None = None
         self._open: OpenFinding | None = None
         self._lesions = LesionList(ui.lesionsTable, self._jump)
         self._slider = ThresholdSlider(ui.thresholdSlider, ui.thresholdField, ui.distributionLabel, self._cut_soon)
@@ -80,11 +83,14 @@ class Correcting:
         self.ui.correctingBox.visible = False
         if opened is None:
             self._lesions.fill([], "")
+            self._distribution = None
             return
         segment = opened.segment
         lesions, work = opened.lesions(MOST_LESIONS + 1), hand_work(segment)
         self._open = opened
-        self._slider.show(segment.threshold, segment.field.histogram(), opened.row.colour)
+        if self._distribution is None or self._distribution[0] is not segment.field:
+            self._distribution = (segment.field, segment.field.histogram())
+        self._slider.show(segment.threshold, self._distribution[1], opened.row.colour)
         self.ui.smallestField.blockSignals(True)
         self.ui.smallestField.setValue(segment.smallest_lesion_ml)
         self.ui.smallestField.blockSignals(False)
@@ -120,7 +126,6 @@ class Correcting:
     def _cut(self) -> None:
         if self._open is not None:
             recut(self._open.segment, self._slider.threshold, self.ui.smallestField.value)
-            self._on_changed()
 
     def _show_hand_work(self, work: HandWork) -> None:
         voxel_ml = self._open.segment.geometry.voxel_ml
@@ -141,7 +146,7 @@ class Correcting:
         )
         if slicer.util.confirmOkCancelDisplay(question.format(name=self._open.row.description[:80])):
             recut(segment, segment.threshold, segment.smallest_lesion_ml, keep_hand_work=False)
-            self._on_changed()
+            self._refresh()
 
     @says_errors
     def _edit(self) -> None:
@@ -184,8 +189,7 @@ class Correcting:
         if self._open is not None and lesion is not None:
             taken_back = lesion.state is state
             (undecide if taken_back else decide)(self._open.segment, lesion)
-            self._on_changed()
-            self._show_lesions(self._open.lesions(MOST_LESIONS + 1))
+            self._refresh()
             if not taken_back:
                 self._lesions.go_to_undecided()
         self._show_decision()

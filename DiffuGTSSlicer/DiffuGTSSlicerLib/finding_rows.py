@@ -14,7 +14,13 @@ from slicer.i18n import tr as _
 
 from diffugts.errors import ResultError
 from diffugts.protocol import FindingRecord
-from DiffuGTSSlicerLib.finding_segment import SMALLEST_TAG, THRESHOLD_TAG, reference_geometry, tag_of
+from DiffuGTSSlicerLib.finding_segment import (
+    SMALLEST_TAG,
+    THRESHOLD_TAG,
+    FindingSegment,
+    reference_geometry,
+    tag_of,
+)
 from DiffuGTSSlicerLib.provenance import RESULT, SEGMENT, VOLUME_REFERENCE, ResultRecord, record_on
 from DiffuGTSSlicerLib.regions import Regions
 from DiffuGTSSlicerLib.results import SCORE_MAP, SEGMENTATION, nodes_of_result
@@ -85,9 +91,11 @@ class FindingRows:
 
     scene: slicer.vtkMRMLScene
     _counted: dict[tuple[str, str, int], tuple[float, int]] = field(default_factory=dict)
+    _opened: FindingSegment | None = None
 
-    def read(self) -> tuple[list[FindingRow], list[str]]:
-        """All rows, and sentences on what could not be read."""
+    def read(self, opened: FindingSegment | None = None) -> tuple[list[FindingRow], list[str]]:
+        """All rows, and sentences on what could not be read. `opened` is the finding being corrected: read already."""
+        self._opened = opened
         records: dict[str, ResultRecord] = {}
         faults: list[str] = []
         for kind in ("vtkMRMLSegmentationNode", "vtkMRMLScalarVolumeNode"):
@@ -159,6 +167,9 @@ class FindingRows:
 
     def _count(self, node: slicer.vtkMRMLSegmentationNode, finding: FindingRecord) -> tuple[float, int]:
         """Volume in ml and connected regions of a segment."""
+        opened = self._opened
+        if opened is not None and opened.segmentation is node and opened.segment_id == finding.segment_id:
+            return opened.mask().count * opened.geometry.voxel_ml, len(opened.regions().sizes)
         segment = node.GetSegmentation().GetSegment(finding.segment_id)
         labelmap = segment.GetRepresentation(slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName())
         key = (node.GetID(), finding.segment_id, labelmap.GetMTime() if labelmap is not None else 0)

@@ -17,9 +17,10 @@ import vtk
 
 from diffugts.errors import ResultError
 from DiffuGTSSlicerLib.provenance import SEGMENT
+from DiffuGTSSlicerLib.regions import Regions
 from DiffuGTSSlicerLib.results import SCORE_MAP, SEGMENTATION, nodes_of_result
 from DiffuGTSSlicerLib.score_field import ScoreField
-from DiffuGTSSlicerLib.segment_masks import labelmap_of, read_segment, write_segment
+from DiffuGTSSlicerLib.segment_masks import add_segment, labelmap_of, read_segment, write_segment
 from DiffuGTSSlicerLib.sparse_mask import SparseMask
 from DiffuGTSSlicerLib.volume_geometry import VolumeGeometry
 
@@ -53,8 +54,9 @@ class FindingSegment:
     segmentation: slicer.vtkMRMLSegmentationNode
     segment_id: str
     field: ScoreField
-    _known: dict[str, tuple[tuple[int, int], SparseMask]] = dataclass_field(default_factory=dict, repr=False)
+    _known: dict[str, tuple[int, SparseMask]] = dataclass_field(default_factory=dict, repr=False)
     _cut: tuple[float, float, SparseMask] | None = dataclass_field(default=None, repr=False)
+    _regions: Regions | None = dataclass_field(default=None, repr=False)
 
     @classmethod
     def of_result(
@@ -78,6 +80,11 @@ class FindingSegment:
         finding = cls(segmentation, segment_id, read_field(maps[0], reference_geometry(segmentation)))
         finding._segment()
         return finding
+
+    def is_same(self, other: FindingSegment) -> bool:
+        """Whether both are the same segment, cut from the same map."""
+        mine, theirs = ((f.segmentation, f.segment_id, f.field) for f in (self, other))
+        return mine[0] is theirs[0] and mine[1] == theirs[1] and mine[2] is theirs[2]
 
     @property
     def geometry(self) -> VolumeGeometry:
@@ -122,6 +129,13 @@ class FindingSegment:
         """The segment as it is now. Raises ResultError where it was deleted."""
         return self._read(self.segment_id)
 
+    def regions(self) -> Regions:
+        """The connected regions of the segment as it is now."""
+        mask = self.mask()
+        if self._regions is None or self._regions.mask is not mask:
+            self._regions = Regions.of(mask)
+        return self._regions
+
     def rejected(self) -> SparseMask:
         """What was rejected; empty where nothing was."""
         if self.segmentation.GetSegmentation().GetSegment(self.rejected_id) is None:
@@ -139,10 +153,11 @@ class FindingSegment:
             if mask.count == 0:
                 return
             name = f"rejected: {self._segment().GetName()}"
-            segments.AddEmptySegment(self.rejected_id, name, REJECTED_COLOUR)
+            add_segment(self.segmentation, self.rejected_id, name, REJECTED_COLOUR, mask, self.geometry)
             if self.segmentation.GetDisplayNode():
                 self.segmentation.GetDisplayNode().SetSegmentOpacity(self.rejected_id, REJECTED_OPACITY)
-        self._write(self.rejected_id, mask)
+        else:
+            self._write(self.rejected_id, mask)
 
     def _read(self, segment_id: str) -> SparseMask:
         """A segment's voxels, looked through again only where its label map was changed since."""
@@ -155,10 +170,10 @@ class FindingSegment:
         write_segment(self.segmentation, segment_id, mask, self.geometry, before=self._read(segment_id))
         self._known[segment_id] = (self._changed(segment_id), mask)
 
-    def _changed(self, segment_id: str) -> tuple[int, int]:
-        """What is another number after every change of a segment's label map."""
+    def _changed(self, segment_id: str) -> int:
+        """When the segment's label map was changed last; VTK gives no such number twice, to no other label map either."""
         labelmap = labelmap_of(self.segmentation, segment_id)
-        return (labelmap.GetMTime() if labelmap is not None else 0), id(labelmap)
+        return int(labelmap.GetMTime()) if labelmap is not None else 0
 
     def note_cut(self, threshold: float, smallest_lesion_ml: float) -> None:
         """Remember how the segment was cut."""

@@ -58,7 +58,7 @@ class FindingsSection(slicer.util.VTKObservationMixin):
         self._reader, self._fields, self._overlay = FindingRows(scene), ScoreFields(), ScoreOverlay(scene)
         self._chosen: tuple[str, str] | None = None
         self._table = FindingsTable(self.ui.findingsTable, self._choose, self._show_segment, self._show_map)
-        self._correcting = Correcting(self.ui, scene, self.say, self._refresh_soon)
+        self._correcting = Correcting(self.ui, scene, self.say, self.refresh)
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(REFRESH_AFTER_MS)
@@ -87,7 +87,8 @@ class FindingsSection(slicer.util.VTKObservationMixin):
     def refresh(self) -> None:
         """Read everything from the scene anew: the rows, and the chosen finding with its lesions."""
         self._timer.stop()
-        rows, faults = self._reader.read()
+        opened = self._correcting.open_finding
+        rows, faults = self._reader.read(opened.segment if opened is not None else None)
         self._table.fill(rows, self._overlay.shown_map_id(), self._chosen)
         self.ui.hintLabel.visible = not rows
         self.ui.findingsTable.visible = bool(rows)
@@ -144,7 +145,7 @@ class FindingsSection(slicer.util.VTKObservationMixin):
         opened = None
         try:
             if row is not None:
-                opened = OpenFinding.of(self._scene, row, self._fields)
+                opened = OpenFinding.of(self._scene, row, self._fields, self._correcting.open_finding)
             self._correcting.show(opened)
         except Exception:
             self._correcting.show(None)

@@ -57,9 +57,9 @@ def lesions_of(finding: FindingSegment, voxels: np.ndarray | None, most: int | N
     lowest scores are left out: measuring thousands of specks takes seconds.
     """
     seeds = finding.accepted
-    present = _measured(finding, finding.mask(), voxels, most)
+    present = _measured(finding, finding.regions(), voxels, most)
     found = [replace(lesion, state=_state(lesion, seeds)) for lesion in present]
-    rejected = _measured(finding, finding.rejected(), voxels, most)
+    rejected = _measured(finding, Regions.of(finding.rejected()), voxels, most)
     found += [replace(lesion, state=LesionState.REJECTED) for lesion in rejected]
     found.sort(key=lambda lesion: (-round(lesion.highest_score, 3), -lesion.volume_ml))
     return [replace(lesion, label=number) for number, lesion in enumerate(found[:most], start=1)]
@@ -149,10 +149,9 @@ def longest_axial_diameter_mm(region: np.ndarray, geometry: VolumeGeometry) -> f
 
 
 def _measured(
-    finding: FindingSegment, mask: SparseMask, voxels: np.ndarray | None, most: int | None = None
+    finding: FindingSegment, regions: Regions, voxels: np.ndarray | None, most: int | None = None
 ) -> list[Lesion]:
     lesions = []
-    regions = Regions.of(mask)
     if most is not None and len(regions.sizes) > most:
         regions = regions.highest(most, finding.field.scores)
     for one in regions.masks():

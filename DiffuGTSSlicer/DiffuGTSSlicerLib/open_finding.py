@@ -26,9 +26,14 @@ class OpenFinding:
     segment: FindingSegment
 
     @classmethod
-    def of(cls, scene: slicer.vtkMRMLScene, row: FindingRow, fields: ScoreFields) -> OpenFinding:
-        """Open a row's finding."""
-        return cls(scene, row, FindingSegment.of_result(scene, row.result, row.segment_id, fields.of_node))
+    def of(
+        cls, scene: slicer.vtkMRMLScene, row: FindingRow, fields: ScoreFields, before: OpenFinding | None = None
+    ) -> OpenFinding:
+        """Open a row's finding. `before` is the one that was open: what was read of the same finding is kept."""
+        segment = FindingSegment.of_result(scene, row.result, row.segment_id, fields.of_node)
+        if before is not None and before.segment.is_same(segment):
+            segment = before.segment
+        return cls(scene, row, segment)
 
     @property
     def scan(self) -> slicer.vtkMRMLScalarVolumeNode | None:

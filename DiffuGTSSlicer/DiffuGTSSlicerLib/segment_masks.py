@@ -44,17 +44,6 @@ def read_segment(segmentation: slicer.vtkMRMLSegmentationNode, segment_id: str, 
     return mask
 
 
-def mask_of_labelmap(labelmap: slicer.vtkOrientedImageData, geometry: VolumeGeometry, name: str) -> BoxMask:
-    """A one-label image's voxels on a grid. Raises ResultError where it lies on another."""
-    voxels = _voxels(labelmap)
-    if voxels is None:
-        return BoxMask.empty()
-    mask = BoxMask.of(voxels > 0, _corner(labelmap))
-    if mask.count:
-        _require_grid(labelmap, mask.corner, mask.voxels.shape, geometry, name)
-    return mask
-
-
 def write_segment(
     segmentation: slicer.vtkMRMLSegmentationNode,
     segment_id: str,
@@ -71,22 +60,45 @@ def write_segment(
         write_box(segmentation, segment_id, BoxMask(corner, mask.within(corner, shape)), geometry)
 
 
+def add_segment(
+    segmentation: slicer.vtkMRMLSegmentationNode,
+    segment_id: str,
+    name: str,
+    colour: tuple[float, float, float],
+    mask: SparseMask,
+    geometry: VolumeGeometry,
+) -> None:
+    """Add a segment with a label map of its own: an empty one would share a neighbour's, and be taken out of it again."""
+    corner, shape = mask.box()
+    segment = slicer.vtkSegment()
+    segment.SetName(name)
+    segment.SetColor(*colour)
+    segment.AddRepresentation(_BINARY, _labelmap(BoxMask(corner, mask.within(corner, shape)), geometry))
+    if not segmentation.GetSegmentation().AddSegment(segment, segment_id):
+        raise ResultError(f"The segment '{name}' could not be added to '{segmentation.GetName()}'.")
+
+
 def write_box(
     segmentation: slicer.vtkMRMLSegmentationNode, segment_id: str, mask: BoxMask, geometry: VolumeGeometry
 ) -> None:
     """Replace a segment's voxels by a small mask's, through Slicer's own logic. Raises ResultError."""
-    voxels = mask.voxels if mask.voxels.size else np.zeros((1, 1, 1), bool)
-    labelmap = slicer.vtkOrientedImageData()
-    (k, j, i), (depth, height, width) = mask.corner, voxels.shape
-    labelmap.SetExtent(i, i + width - 1, j, j + height - 1, k, k + depth - 1)
-    labelmap.GetPointData().SetScalars(numpy_to_vtk(voxels.astype(np.uint8).ravel(), 1, vtk.VTK_UNSIGNED_CHAR))
-    labelmap.SetImageToWorldMatrix(slicer.util.vtkMatrixFromArray(geometry.ijk_to_ras))
+    labelmap = _labelmap(mask, geometry)
     logic = slicer.vtkSlicerSegmentationsModuleLogic
     if not logic.SetBinaryLabelmapToSegment(labelmap, segmentation, segment_id, logic.MODE_REPLACE):
         raise ResultError(f"The segment '{segment_id}' in '{segmentation.GetName()}' could not be written.")
 
 
 _BINARY = slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName()
+
+
+def _labelmap(mask: BoxMask, geometry: VolumeGeometry) -> slicer.vtkOrientedImageData:
+    voxels = mask.voxels if mask.voxels.size else np.zeros((1, 1, 1), bool)
+    labelmap = slicer.vtkOrientedImageData()
+    (k, j, i), (depth, height, width) = mask.corner, voxels.shape
+    labelmap.SetExtent(i, i + width - 1, j, j + height - 1, k, k + depth - 1)
+    labelmap.GetPointData().SetScalars(numpy_to_vtk(voxels.astype(np.uint8).ravel(), 1, vtk.VTK_UNSIGNED_CHAR))
+    labelmap.SetImageToWorldMatrix(slicer.util.vtkMatrixFromArray(geometry.ijk_to_ras))
+    return labelmap
 
 
 def _write_in_place(
