@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,21 +13,33 @@ import SimpleITK as sitk
 from diffugts.generated.phantom import demo_case, draw_phantom
 from diffugts.scans.scan import Scan
 
-SPACING_MM = 6.0
+SPACING_MM, SIDE = 6.0, 18
+"""Coarse and small: on the working grid of 2 mm 54 voxels along each axis."""
+
 ORGAN, TUMOUR, CYST = 1, 2, 3
 
 
 @lru_cache(maxsize=8)
 def thigh(seed: int = 0) -> tuple[Scan, np.ndarray]:
-    """A CT thigh of 32 voxels along each axis and its lesion (bool, k, j, i)."""
+    """A part of a CT thigh with a lesion, and the lesion (bool, k, j, i)."""
     scan, mask, _ = demo_case(seed, "thigh", SPACING_MM)
-    return scan, mask
+    centre = np.argwhere(mask).mean(0).astype(int)
+    starts = [int(min(max(0, c - SIDE // 2), n - SIDE)) for c, n in zip(centre, mask.shape)]
+    box = (slice(starts[0], starts[0] + SIDE), slice(starts[1], starts[1] + SIDE), slice(starts[2], starts[2] + SIDE))
+    voxels = np.ascontiguousarray(scan.voxels[box])
+    return replace(scan, voxels=voxels, geometry=scan.geometry.part(box)), np.ascontiguousarray(mask[box])
 
 
 @lru_cache(maxsize=8)
 def healthy_thigh(seed: int = 0) -> Scan:
-    """The same without a lesion."""
-    return draw_phantom(seed, "thigh", "CT", SPACING_MM).scan
+    """A part of one without a lesion."""
+    return draw_phantom(seed, "thigh", "CT", SPACING_MM, (SIDE,) * 3).scan
+
+
+@lru_cache(maxsize=1)
+def head() -> Scan:
+    """The middle of a head, FLAIR."""
+    return draw_phantom(0, "head", "MR", SPACING_MM, (SIDE,) * 3).scan
 
 
 def labels(seed: int = 0, tumour: int = TUMOUR) -> np.ndarray:
@@ -83,7 +96,7 @@ def decathlon(folder: Path, cases: int = 2, label_names: dict[str, str] | None =
 
 def decathlon_brain(folder: Path) -> Path:
     """Its brain task: four sequences in one file, told apart here by their values."""
-    scan = draw_phantom(0, "head", "MR", SPACING_MM).scan
+    scan = head()
     volumes = [scan.with_voxels(scan.voxels + 100 * number).image() for number in range(4)]
     write(sitk.JoinSeries(volumes), folder / "imagesTr" / "BRATS_001.nii.gz")
     values = np.zeros(scan.voxels.shape, np.uint8)
@@ -112,7 +125,7 @@ def kits(folder: Path, cases: int = 2) -> Path:
 def brats(folder: Path, challenge: str = "GLI", sequences: tuple[str, ...] = ("t1c", "t2f")) -> Path:
     """One case of a BraTS 2023 challenge."""
     name = f"BraTS-{challenge}-00000-000"
-    scan = draw_phantom(0, "head", "MR", SPACING_MM).scan
+    scan = head()
     for sequence in sequences:
         write(scan.image(), folder / name / f"{name}-{sequence}.nii.gz")
     values = np.zeros(scan.voxels.shape, np.uint8)
@@ -140,8 +153,7 @@ def data_folder(folder: Path) -> Path:
     """A data folder with an INDEX.tsv: one marked sarcoma to validate on, one tumour-free scan."""
     write_scan(folder / "validation" / "sarcoma" / "STS_034_CT.nii.gz")
     write_mask(folder / "validation" / "sarcoma" / "STS_034_CT_label.nii.gz")
-    head = draw_phantom(0, "head", "MR", SPACING_MM).scan
-    write(head.image(), folder / "train" / "mr" / "MS_patient07_FLAIR.nii.gz")
+    write(head().image(), folder / "train" / "mr" / "MS_patient07_FLAIR.nii.gz")
     lines = [
         "image\tlabel\tmodality\tbody_part",
         "validation/sarcoma/STS_034_CT.nii.gz\tvalidation/sarcoma/STS_034_CT_label.nii.gz\tCT\textremity",

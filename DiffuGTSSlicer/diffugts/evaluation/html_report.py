@@ -21,13 +21,13 @@ REPORT_FILE = "report.html"
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --quiet: #777; --dot: #2f86d6; --mean: #d9741f; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 1180px; margin: 2rem auto; padding: 0 1rem; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1360px; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; margin-bottom: .2rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
 p.quiet, figcaption, small { color: var(--quiet); }
 div.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 13.5px; }
-th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
-th { vertical-align: bottom; } td:first-child, th:first-child, td.text { text-align: left; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 13px; }
+th, td { padding: .25rem .55rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
+th { vertical-align: bottom; } td:first-child, th:first-child, .text { text-align: left; }
 figure { margin: 1rem 0 1.6rem; } figure img { max-width: 100%; border-radius: 4px; display: block; }
 figcaption { margin-top: .3rem; } figcaption b { color: CanvasText; }
 svg text { fill: currentColor; font-size: 12px; }
@@ -53,7 +53,7 @@ def write_html(run: EvaluationRun, records: Sequence[CaseRecord], summary: Summa
     free = [r for r in records if not r.has_tumour and method in r.figures]
     parts = [
         f"<h1>Evaluation: {escape(Path(run.data).name or run.data)}</h1>",
-        f"<p class=quiet>{escape(made_by)}</p>",
+        f"<p class=quiet>{escape(made_by.replace('`', ''))}</p>",
         f"<p>{len(ill)} cases with a tumour, {len(free)} without, {len(summary.failed)} that could not be evaluated. "
         f"Figures of single cases and pictures are of <b>{escape(method)}</b>. Research use only; not a medical device.</p>",
     ]
@@ -201,13 +201,11 @@ def _strips(records: Sequence[CaseRecord], method: str) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]], text_columns: Sequence[int] = ()) -> str:
-    lines = ["<tr>" + "".join(f"<th>{escape(cell)}</th>" for cell in head) + "</tr>"]
-    for row in rows:
-        cells = (
-            f"<td class=text>{escape(str(cell))}</td>" if n in text_columns else f"<td>{escape(str(cell))}</td>"
-            for n, cell in enumerate(row)
-        )
-        lines.append("<tr>" + "".join(cells) + "</tr>")
+    def line(tag: str, cells: Sequence[object]) -> str:
+        marks = (" class=text" if number in text_columns else "" for number in range(len(cells)))
+        return "".join(f"<{tag}{mark}>{escape(str(cell))}</{tag}>" for mark, cell in zip(marks, cells))
+
+    lines = [f"<tr>{line('th', head)}</tr>", *(f"<tr>{line('td', row)}</tr>" for row in rows)]
     return "<div class=wide><table>" + "".join(lines) + "</table></div>"
 
 

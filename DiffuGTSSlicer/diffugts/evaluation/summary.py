@@ -114,15 +114,17 @@ def summarise(records: Sequence[CaseRecord]) -> Summary:
     measured = [record for record in records if record.failure is None]
     methods = list(dict.fromkeys(name for record in measured for name in record.figures))
     groups, sizes, free = [], [], []
-    for group, members in _groups(measured).items():
+    for group, members in _groups([record for record in measured if record.has_tumour]).items():
         for method in methods:
-            ill = [record.figures[method] for record in members if record.has_tumour and method in record.figures]
-            well = [record.figures[method] for record in members if not record.has_tumour and method in record.figures]
-            if ill:
-                groups.append(_group(group, method, ill))
-                sizes.extend(_sizes(group, method, ill))
-            if well:
-                free.append(_tumour_free(group, method, well))
+            figures = [record.figures[method] for record in members if method in record.figures]
+            if figures:
+                groups.append(_group(group, method, figures))
+                sizes.extend(_sizes(group, method, figures))
+    for group, members in _groups([record for record in measured if not record.has_tumour]).items():
+        for method in methods:
+            figures = [record.figures[method] for record in members if method in record.figures]
+            if figures:
+                free.append(_tumour_free(group, method, figures))
     return Summary(groups, sizes, free, [record.name for record in records if record.failure is not None])
 
 
