@@ -10,9 +10,9 @@ import pytest
 slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
 pytest.importorskip("scipy", reason="scipy, which Slicer brings, is not installed")
 import qt  # noqa: E402
+from findings_panel import TEXTS, Panel, panels  # noqa: E402
 from made_findings import BIG, SMALL, TO_LPS, array_of, draw, made_finding  # noqa: E402
 from made_results import made_scores, write_result  # noqa: E402
-from made_sections import findings_section  # noqa: E402
 from made_volumes import SHAPE, made_volume, matrix  # noqa: E402
 
 from DiffuGTSSlicerLib import findings_table as columns  # noqa: E402
@@ -21,65 +21,10 @@ from DiffuGTSSlicerLib.job import Job  # noqa: E402
 from DiffuGTSSlicerLib.provenance import RECORD, RESULT  # noqa: E402
 from DiffuGTSSlicerLib.results import import_result, nodes_of_result  # noqa: E402
 
-TEXTS = ("liver tumour", "cyst", "nothing of the kind")
-
-
-class Panel:
-    """The section in a panel, and what a user sees and does there."""
-
-    def __init__(self, scene, host, **listeners) -> None:
-        self.scene, self.host = scene, host
-        self.widget, self.section, self.chosen = findings_section(scene, **listeners)
-        self.ui = self.section.ui
-
-    def rows(self) -> list[list[str]]:
-        """The texts of the table of findings; a heading has one."""
-        table = self.ui.findingsTable
-        return [
-            [table.item(row, column).text() for column in range(5) if table.item(row, column) is not None]
-            if table.columnSpan(row, 0) == 1
-            else [table.item(row, 0).text()]
-            for row in range(table.rowCount)
-        ]
-
-    def lesions(self) -> list[list[str]]:
-        """The texts of the table of lesions."""
-        table = self.ui.lesionsTable
-        return [[table.item(row, column).text() for column in range(6)] for row in range(table.rowCount)]
-
-    def states(self) -> list[str]:
-        return [row[-1] for row in self.lesions()]
-
-    def choose(self, row: int) -> None:
-        self.ui.findingsTable.selectRow(row)
-
-    def choose_lesion(self, row: int) -> None:
-        self.ui.lesionsTable.selectRow(row)
-
-    def tick(self, row: int, column: int, on: bool) -> None:
-        self.ui.findingsTable.item(row, column).setCheckState(qt.Qt.Checked if on else qt.Qt.Unchecked)
-
-    def settle(self) -> None:
-        """Wait until the panel has followed what was done."""
-        self.host.process_events(250)
-
-    def close(self) -> None:
-        self.section.cleanup()
-        self.widget.close()
-        self.widget.deleteLater()
-
 
 @pytest.fixture
 def panel(scene, host):
-    made: list[Panel] = []
-
-    def make(**listeners) -> Panel:
-        made.append(Panel(scene, host, **listeners))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
+    yield from panels(scene, host)
 
 
 def tip(shown: Panel, row: int, column: int) -> str:
