@@ -10,7 +10,7 @@ READY := $(VENV)/.diffugts-ready
 export SCAN PROMPT MODALITY
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint bench icon sample-data public-address clean
+.PHONY: help venv demo test lint bench icon sample-data screenshots public-address clean
 
 help:
 	@echo 'make demo      segment the generated demo scan, or your own: make demo SCAN=scan.nrrd PROMPT="liver tumour"'
@@ -20,6 +20,7 @@ help:
 	@echo 'make venv      only the environment in $(VENV), by PYTHON=$(PYTHON)'
 	@echo 'make icon      draw the icons of extension and module again'
 	@echo 'make sample-data      make the scan of the tutorial again'
+	@echo 'make screenshots      draw the pictures of the module again, on the test host (Linux x86-64)'
 	@echo 'make public-address   after changing DIFFUGTS_PUBLIC_ADDRESS in CMakeLists.txt'
 	@echo 'make clean     remove what the targets made, and $(VENV)'
 
@@ -63,6 +64,9 @@ icon: $(READY)
 
 sample-data: $(READY)
 	$(BIN)/python Resources/make_sample_data.py
+
+screenshots: $(READY)
+	$(BIN)/python Testing/slicer/screenshots.py
 
 clean:
 	rm -rf $(VENV) build dist demo-output DiffuGTSSlicer/*.egg-info *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -23,9 +23,13 @@ def widget_picture(widget: QtWidgets.QWidget, width: int | None = None, height: 
     hint = widget.property("sizeHint")
     widget.resize(width or hint.width(), height or hint.height())
     QtWidgets.QApplication.processEvents()
-    image = widget.grab().toImage().convertToFormat(QtGui.QImage.Format.Format_RGB888)
-    rows = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
-    return rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3).copy()
+    return _array_of(widget.grab().toImage())
+
+
+def picture_as_laid_out(widget: QtWidgets.QWidget) -> np.ndarray:
+    """The widget as it lies in its window, at the size that it has there."""
+    QtWidgets.QApplication.processEvents()
+    return _array_of(widget.grab().toImage())
 
 
 def views_picture(slice_widgets: Sequence[qMRMLSliceWidget], width: int = 400, height: int = 400) -> np.ndarray:
@@ -36,6 +40,12 @@ def views_picture(slice_widgets: Sequence[qMRMLSliceWidget], width: int = 400, h
         each.sliceView().forceRender()
         pictures.append(each.sliceView()._picture)
     return np.concatenate(pictures, axis=1)
+
+
+def _array_of(image: QtGui.QImage) -> np.ndarray:
+    image = image.convertToFormat(QtGui.QImage.Format.Format_RGB888)
+    rows = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
+    return rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3).copy()
 
 
 def save_png(picture: np.ndarray, path: Path | str) -> None:
