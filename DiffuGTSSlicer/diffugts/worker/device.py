@@ -81,6 +81,23 @@ def device_problem(name: str) -> str | None:
     return None
 
 
+def slow_convolutions(version: str | None = None) -> str | None:
+    """Why this torch, or the one of `version`, should not compute 3-D networks, in a sentence; None for most.
+
+    torch 2.9.0 and 2.9.1 came with a cuDNN whose 3-D convolutions in half precision take several times the time and memory
+    (pytorch issues 166122 and 166643).
+    """
+    import torch
+
+    version = version or torch.__version__
+    if not re.match(r"2\.9\.", version):
+        return None
+    return (
+        f"torch {version} is installed, whose 3-D convolutions are several times slower and need far more memory than those of "
+        "the versions before and after it. Install torch 2.8, or 2.10 or later."
+    )
+
+
 def _first_line(error: Exception) -> str:
     text = str(error).strip().splitlines()
     return f"{type(error).__name__}: {text[0]:.200}" if text else type(error).__name__

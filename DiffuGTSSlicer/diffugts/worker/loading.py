@@ -82,7 +82,7 @@ def load_model(folder: Path, device: str, progress: ProgressCallback) -> LoadedM
     for done, library in enumerate(LIBRARIES):
         progress(Stage.LOADING, done, steps)
         _import(library)
-    from diffugts.worker.device import choose_device
+    from diffugts.worker.device import choose_device, slow_convolutions
 
     progress(Stage.LOADING, steps - 2, steps)
     choice = choose_device(device)
@@ -92,7 +92,8 @@ def load_model(folder: Path, device: str, progress: ProgressCallback) -> LoadedM
     with _quiet_diffusers():
         pipeline = load_pipeline(folder, choice.name)
     progress(Stage.LOADING, steps, steps)
-    return LoadedModel(pipeline, choice.notes)
+    slow = slow_convolutions() if choice.name != "cpu" else None
+    return LoadedModel(pipeline, (*choice.notes, slow) if slow else choice.notes)
 
 
 @contextmanager

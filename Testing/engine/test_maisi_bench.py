@@ -1,0 +1,116 @@
+"""`diffugts bench` on a published model of random weights, narrowed so that it runs in seconds."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from command_line import call
+from diffugts.foundation.memory import SMALLEST_TILE_VOXELS, in_tiles_that_fit, tile_voxels
+from diffugts.foundation.tiles import tiles
+from diffugts.maisi.published import PUBLISHED, published_model
+from diffugts.worker.device import slow_convolutions
+from maisi_files import narrowed
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PUBLISHED, "maisi-ct", narrowed(published_model("maisi-ct")))
+
+
+def test_every_stage_is_timed_with_its_memory(narrow: None) -> None:
+    done = call("bench", "--model", "maisi-ct", "--random-weights", "--size", "40x32x48", "--json")
+    assert done.code == 0, done.err
+    facts = json.loads(done.out)
+    assert facts["random_weights"] and facts["working_grid"] == "40x32x48"
+    stages = {"grid", "encode", "attend", "denoise", "decode", "results", "marked region", "plain loop"}
+    assert set(facts["stages"]) == stages
+    assert all(stage["s"] > 0 and stage["peak_mb"] > 0 for stage in facts["stages"].values())
+    assert facts["first_description_s"] > facts["second_description_with_new_pseudo_healthy_scan_s"]
+    assert facts["second_description_with_new_pseudo_healthy_scan_s"] > facts["second_description_s"] > 0
+    assert facts["plain_loop_to_ours"] > 1
+
+
+def test_the_command_for_a_gpu_is_told(narrow: None) -> None:
+    asked = ("bench", "--model", "maisi-ct", "--random-weights", "--size", "32x32x32", "--no-plain-loop")
+    done = call(*asked)
+    assert "--size 512x512x256 --device cuda --json" in done.err
+    assert json.loads(done.out)["plain_loop_to_ours"] is None
+
+
+def test_errors_of_every_shortcut_are_measured(narrow: None) -> None:
+    asked = ("bench", "--equivalence", "--model", "maisi-ct", "--random-weights", "--size", "64x64x64", "--json")
+    done = call(*asked)
+    assert done.code == 0, done.err
+    facts = json.loads(done.out)
+    assert facts["random_weights"]
+    tiles_sigma = {int(halo): error["rms"] for halo, error in facts["tiles_sigma"].items()}
+    assert tiles_sigma[0] > tiles_sigma[16] >= 0
+    decoding = {int(halo): error["rms"] for halo, error in facts["decoding_hu"].items()}
+    assert decoding[0] > decoding[4]
+    assert 0 < facts["bfloat16_sigma"]["rms"] < 0.2
+    assert facts["kept_score"]["largest"] == 0, "a description must not depend on what was asked before"
+    assert facts["steps_hu"]["4"]["rms"] > facts["steps_hu"]["30"]["rms"] > 0
+
+
+def test_random_weights_are_for_published_models_only() -> None:
+    done = call("bench", "--model", "compact", "--random-weights")
+    assert done.code == 4 and "'maisi-ct', 'maisi-ct-ddpm', 'maisi-mr-brain'" in done.err
+
+
+@pytest.mark.parametrize(
+    ("version", "slow"), [("2.9.1+cu128", True), ("2.9.0", True), ("2.8.0", False), ("2.13.0", False)]
+)
+def test_a_torch_with_slow_convolutions_is_known(version: str, slow: bool) -> None:
+    assert bool(slow_convolutions(version)) is slow
+
+
+@pytest.mark.parametrize("most", [8_000, 40_000, 10**9])
+def test_tiles_cover_a_volume_once_and_see_their_halo(most: int) -> None:
+    size, halo = (48, 64, 40), 8
+    covered = torch.zeros(size)
+    for tile in tiles(size, most, halo, 4):
+        covered[tile.core] += 1
+        for core, wide, n in zip(tile.core, tile.wide, size):
+            assert wide.start == max(0, core.start - halo) and wide.stop == min(n, core.stop + halo)
+        assert torch.zeros([w.stop - w.start for w in tile.wide])[tile.inner].shape == covered[tile.core].shape
+    assert bool((covered == 1).all())
+
+
+def test_of_all_ways_to_cut_the_one_with_the_least_to_compute_is_taken() -> None:
+    cut = tiles((64, 64, 64), 64 * 64 * 50, 8, 4)
+    assert len(cut) == 2
+
+
+def test_short_memory_halves_the_tiles_until_they_fit() -> None:
+    tried: list[int] = []
+
+    def compute(most: int) -> str:
+        tried.append(most)
+        if most > 1_000_000:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return "done"
+
+    assert in_tiles_that_fit(compute, 3_000_000) == ("done", 750_000)
+    assert tried == [3_000_000, 1_500_000, 750_000]
+
+
+def test_memory_that_is_short_even_for_the_smallest_tiles_is_an_error() -> None:
+    def compute(most: int) -> None:
+        raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError):
+        in_tiles_that_fit(compute, SMALLEST_TILE_VOXELS)
+
+
+def test_other_errors_are_not_taken_for_short_memory() -> None:
+    with pytest.raises(RuntimeError, match="shapes"):
+        in_tiles_that_fit(lambda most: (_ for _ in ()).throw(RuntimeError("shapes do not match")), 10**7)
+
+
+def test_tiles_are_chosen_from_free_memory_in_halves() -> None:
+    plenty, short = tile_voxels(64, 10**12), tile_voxels(64, 2 * 10**9)
+    assert plenty == 3_000_000 and plenty % short == 0 and short < plenty
+    assert tile_voxels(64, 10**12, low_memory=True) < plenty < tile_voxels(64, 10**12, gpu=True)
