@@ -42,7 +42,7 @@ class DiffuGTSSlicer(ScriptedLoadableModule):
         parent.title = _("DiffuGTS")
         parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
         parent.dependencies = []
-        parent.contributors = ["The DiffuGTS contributors"]
+        parent.contributors = ["The DiffuGTS developers"]
         parent.helpText = _(
             "Describe a tumour in words, one description per line, and find it in a CT or MR volume. Each description "
             "becomes a segment with a score map; a pseudo-healthy version of the scan shows what it would look like "

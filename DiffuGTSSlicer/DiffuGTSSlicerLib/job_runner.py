@@ -6,6 +6,7 @@ Slicer, and leaves neither a process nor a scan on the disk behind.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 import tempfile
@@ -32,6 +33,10 @@ from DiffuGTSSlicerLib.worker_command import WorkerCommand
 from DiffuGTSSlicerLib.worker_process import WorkerProcess
 
 LOG_LINES = 2000
+FOLDER_PREFIX = "DiffuGTS-"
+LEFT_BEHIND_AFTER_S = 2 * 24 * 3600
+"""A folder in which nothing was put or taken away for so long belongs to no Slicer that runs."""
+
 ENCODED_BY_THEN = frozenset({Stage.ATTENDING, Stage.INPAINTING, Stage.REFINING, Stage.WRITING})
 """A job that has come to one of these stages has its scan's features kept by the worker."""
 
@@ -164,8 +169,9 @@ class JobRunner:
     def _open_queue(self) -> JobQueue:
         if self._queue is None:
             self._temporary_folder.mkdir(parents=True, exist_ok=True)
-            self._folder = Path(tempfile.mkdtemp(prefix="DiffuGTS-", dir=self._temporary_folder))
+            self._folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=self._temporary_folder))
             self._checks = ThreadPoolExecutor(1, thread_name_prefix="DiffuGTS checks")
+            self._checks.submit(_remove_folders_left_behind, self._temporary_folder)
             self._queue = JobQueue(
                 self._make_worker,
                 partial(export_job, scene=self._scene),
@@ -228,3 +234,11 @@ class JobRunner:
         self.log.append(stamped)
         for listener in tuple(self.log_listeners):
             listener(stamped)
+
+
+def _remove_folders_left_behind(temporary_folder: Path) -> None:
+    """Delete the folders, with scans in them, of a Slicer that ended without closing its jobs."""
+    for folder in temporary_folder.glob(f"{FOLDER_PREFIX}*"):
+        with contextlib.suppress(OSError):  # another Slicer deletes it at the same time
+            if time.time() - folder.stat().st_mtime > LEFT_BEHIND_AFTER_S:
+                shutil.rmtree(folder, ignore_errors=True)

@@ -76,7 +76,7 @@ class RunSection:
     # -- what the user does ------------------------------------------------------------------------------------------
 
     def press(self) -> None:
-        """The button: Segment, or Cancel while what is chosen is running."""
+        """The button: Segment, or Cancel while what is chosen runs or waits."""
         if self._cancels is not None:
             self._jobs.cancel(self._cancels)
         else:
@@ -140,13 +140,14 @@ class RunSection:
             self.refresh()
 
     def _job_to_cancel(self, unfinished: tuple[Job, ...], missing: tuple[str, ...]) -> Job | None:
-        """The job that the button would cancel: the one of what is chosen, or the running one where nothing can start."""
+        """The job that the button would cancel: the running one, unless something new is asked."""
         if not unfinished:
             return None
-        if missing:
-            return unfinished[0]
-        order = self._describe.inputs().order()
-        return next((job for job in unfinished if job.order == order), None)
+        if not missing:
+            order = self._describe.inputs().order()
+            if all(job.order != order for job in unfinished):
+                return None
+        return unfinished[0]
 
     def _show_button(self, unfinished: tuple[Job, ...], missing: tuple[str, ...]) -> None:
         button = self._ui.segmentButton
@@ -157,7 +158,7 @@ class RunSection:
             button.toolTip = (
                 _("The worker finishes its step, at most a few seconds.")
                 if cancelling
-                else _("Stop this job (Esc). Descriptions that are finished are kept.")
+                else _("Stop the running job (Esc). Descriptions that are finished are kept.")
             )
         elif missing:
             button.text, button.enabled = _("Segment"), False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -190,7 +192,8 @@ def test_several_volumes_wait_in_line_and_each_can_be_cancelled(host, panel, env
     assert second.state is JobState.CANCELLED and not first.state.over
     assert tree.topLevelItemCount == 2
     environment.mode = "well"
-    tree.itemWidget(tree.topLevelItem(0), 2).click()
+    assert panel.ui.segmentButton.text == "Cancel", "the third waits; what is stopped is what runs"
+    panel.ui.segmentButton.click()
     until_over(host, first, third)
     assert (first.state, third.state) == (JobState.CANCELLED, JobState.DONE), third.reason
     assert third.result.record.volume_name == "CT three"
@@ -336,6 +339,20 @@ def test_a_scan_does_not_lie_about_once_its_result_is_in_the_scene(host, panel):
     until_over(host, job)
     host.wait_until(lambda: not job.folder.exists(), 5)
     assert slicer.mrmlScene.GetNodeByID(job.result.score_map_ids[0]).GetImageData() is not None
+
+
+def test_scans_that_a_crashed_slicer_left_behind_are_deleted(host, panel):
+    temporary = Path(slicer.app.temporaryPath)
+    old, fresh = temporary / "DiffuGTS-crashed", temporary / "DiffuGTS-running"
+    for folder in (old, fresh):
+        (folder / "job").mkdir(parents=True)
+        (folder / "job" / "scan.nrrd").touch()
+    os.utime(old, (0, time.time() - 3 * 24 * 3600))
+    ask(panel)
+    until_over(host, start(panel))
+    assert not old.exists()
+    assert (fresh / "job" / "scan.nrrd").exists()
+    shutil.rmtree(fresh)
 
 
 def test_the_log_shows_what_the_worker_says(host, panel):
