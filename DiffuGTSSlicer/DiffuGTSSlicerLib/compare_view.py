@@ -70,7 +70,7 @@ class CompareView:
         self._earlier_layout: int | None = None
         self._link: WindowLevelLink | None = None
         self._labels: dict[Pane, PaneLabel] = {}
-        self._legend_id = ""
+        self._legend_ids: list[str] = []
         self._third, self._plane, self._fade = ThirdPane.PSEUDO_HEALTHY, Plane.AXIAL, 1.0
 
     @property
@@ -142,6 +142,8 @@ class CompareView:
         """Show the pseudo-healthy volume or the residual in the right pane."""
         self._third = what
         self._fill_panes()
+        self._remove_legends()
+        self._add_legends()
 
     def show_plane(self, plane: Plane) -> None:
         """Turn all panes to a plane and show the whole scan in it."""
@@ -236,29 +238,45 @@ class CompareView:
     # -- segments and legend -----------------------------------------------------------------------------------------
 
     def _draw(self) -> None:
-        """Outlines in the left pane and in the user's own views, not over the map and the healthy tissue; a legend."""
+        """Outlines in the left pane and in the user's own views, not over the map and the healthy tissue; legends."""
         seen = self._compared
         if seen is None:
             return
         if seen.segmentation is not None:
             hidden = {self._view_id(Pane.SCORE), self._view_id(Pane.HEALTHY)}
             begin_outline(seen.segmentation, self._view_id(Pane.SCAN), hidden)
+        self._add_legends()
+
+    def _add_legends(self) -> None:
+        """What the colours stand for; the residual's only while it is shown."""
+        seen = self._compared
+        if seen is None:
+            return
+        if seen.score_map is not None:
+            self._add_legend(seen.score_map, Pane.SCORE, _("Score"), 6)  # steps of 0.2: the labels have one decimal
+        if seen.residual is not None and self._third is ThirdPane.RESIDUAL:
+            self._add_legend(seen.residual, Pane.HEALTHY, _("Difference"), 5)
+
+    def _add_legend(self, volume: slicer.vtkMRMLScalarVolumeNode, pane: Pane, title: str, labels: int) -> None:
         logic = slicer.vtkSlicerColorLogic
-        # the user's own legend stays as it is
-        if seen.score_map is not None and logic.GetColorLegendDisplayNode(seen.score_map) is None:
-            legend = logic.AddDefaultColorLegendDisplayNode(seen.score_map)
-            legend.SetTitleText(_("Score"))
-            legend.SetNumberOfLabels(6)  # steps of 0.2: the labels have one decimal
-            legend.SetSize(0.1, 0.35)  # what lies under it is seen in the left pane, but better in this one
-            legend.SetSaveWithScene(False)
-            legend.SetViewNodeIDs([self._view_id(Pane.SCORE)])
-            self._legend_id = legend.GetID()
+        if logic.GetColorLegendDisplayNode(volume) is not None:
+            return  # the user's own legend stays as it is
+        legend = logic.AddDefaultColorLegendDisplayNode(volume)
+        legend.SetTitleText(title)
+        legend.SetNumberOfLabels(labels)
+        legend.SetSize(0.1, 0.35)  # what lies under it is seen in the left pane, but better in this one
+        legend.SetSaveWithScene(False)
+        legend.SetViewNodeIDs([self._view_id(pane)])
+        self._legend_ids.append(legend.GetID())
+
+    def _remove_legends(self) -> None:
+        legend_ids, self._legend_ids = self._legend_ids, []
+        for legend in filter(None, map(self.scene.GetNodeByID, legend_ids)):
+            self.scene.RemoveNode(legend)
 
     def _put_back_drawing(self) -> None:
         end_all_outlines(self.scene)
-        legend, self._legend_id = self.scene.GetNodeByID(self._legend_id) if self._legend_id else None, ""
-        if legend is not None:
-            self.scene.RemoveNode(legend)
+        self._remove_legends()
 
     def _put_back(self) -> None:
         """Everything but the layout."""

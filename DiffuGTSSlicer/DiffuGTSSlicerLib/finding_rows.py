@@ -177,7 +177,7 @@ class FindingRows:
             geometry = reference_geometry(node)
             mask = read_segment(node, finding.segment_id, geometry)
             volume_ml = mask.count * geometry.voxel_ml
-            as_written = _same_volume(volume_ml, finding.volume_ml) and finding.lesions
+            as_written = mask.count and finding.lesions and _same_volume(volume_ml, finding.volume_ml)
             lesions = len(finding.lesions) if as_written else len(Regions.of(mask).sizes)
             self._counted = {k: v for k, v in self._counted.items() if k[:2] != key[:2]}
             self._counted[key] = (volume_ml, lesions)

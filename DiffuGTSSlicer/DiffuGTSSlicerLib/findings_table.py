@@ -147,4 +147,6 @@ def swatch(colour: tuple[float, float, float]) -> qt.QIcon:
     """A small square of a colour, (r, g, b) 0..1."""
     pixmap = qt.QPixmap(SWATCH_PIXELS, SWATCH_PIXELS)
     pixmap.fill(qt.QColor(*(round(255 * c) for c in colour)))
-    return qt.QIcon(pixmap)
+    icon = qt.QIcon(pixmap)
+    icon.addPixmap(pixmap, qt.QIcon.Selected)  # Qt would tint it in the selected row
+    return icon

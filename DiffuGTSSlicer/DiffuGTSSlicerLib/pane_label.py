@@ -10,6 +10,7 @@ from typing import Any
 import vtk
 
 FONT_SIZE = 16
+BEHIND = 0.6
 UPPER_MIDDLE = (0.5, 0.985)
 """Share of the view's width and height, from its lower left corner."""
 
@@ -27,7 +28,8 @@ class PaneLabel:
         words.SetJustificationToCentered()
         words.SetVerticalJustificationToTop()
         words.SetColor(1.0, 1.0, 1.0)
-        words.ShadowOn()
+        words.SetBackgroundColor(0.0, 0.0, 0.0)
+        words.SetBackgroundOpacity(BEHIND)  # readable over bright tissue and over the residual's grey
         self._renderer = self._view.renderWindow().GetRenderers().GetItemAsObject(0)
         self._renderer.AddViewProp(self._actor)
 

@@ -7,9 +7,9 @@ import qt
 
 def fit_height(table: qt.QTableWidget, most_rows: int) -> None:
     """Make a table as tall as its rows; beyond `most_rows` it scrolls."""
-    rows = min(max(table.rowCount, 1), most_rows)
-    row_height = table.verticalHeader().defaultSectionSize
-    header = table.horizontalHeader()
-    height = header.sizeHint.height() + rows * row_height + 2 * table.frameWidth
+    table.resizeRowsToContents()
+    heights = [table.rowHeight(row) for row in range(min(table.rowCount, most_rows))]
+    header = table.horizontalHeader().sizeHint.height()
+    height = header + (sum(heights) or table.verticalHeader().defaultSectionSize) + 2 * table.frameWidth
     table.setMinimumHeight(height)
     table.setMaximumHeight(height)

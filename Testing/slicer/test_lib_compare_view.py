@@ -119,12 +119,20 @@ def test_outlines_are_drawn_in_the_first_pane_only_and_drawn_as_before_afterward
     assert not display.GetViewNodeIDs() and display.GetVisibility2DFill()
 
 
-def test_the_map_has_a_legend_while_it_is_compared(view: CompareView, compared: Compared, scene):
+def test_map_and_residual_have_legends_while_they_are_compared(view: CompareView, compared: Compared, scene):
+    def legend(volume):
+        node = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(volume)
+        return node.GetViewNodeIDs() if node is not None else None
+
     view.enter(compared)
-    legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(compared.score_map)
-    assert legend.GetViewNodeIDs() == (scene.GetSingletonNode(Pane.SCORE.tag, "vtkMRMLSliceNode").GetID(),)
+    panes = {pane: scene.GetSingletonNode(pane.tag, "vtkMRMLSliceNode").GetID() for pane in Pane}
+    assert legend(compared.score_map) == (panes[Pane.SCORE],) and legend(compared.residual) is None
+    view.show_third(ThirdPane.RESIDUAL)
+    assert legend(compared.score_map) == (panes[Pane.SCORE],) and legend(compared.residual) == (panes[Pane.HEALTHY],)
+    view.show_third(ThirdPane.PSEUDO_HEALTHY)
+    assert legend(compared.residual) is None
     view.leave()
-    assert slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(compared.score_map) is None
+    assert legend(compared.score_map) is None
 
 
 class NotedLabel:
