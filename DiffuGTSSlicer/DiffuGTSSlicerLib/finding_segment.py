@@ -153,7 +153,7 @@ class FindingSegment:
             if mask.count == 0:
                 return
             name = f"rejected: {self._segment().GetName()}"
-            add_segment(self.segmentation, self.rejected_id, name, REJECTED_COLOUR, mask, self.geometry)
+            add_segment(self.segmentation, self.rejected_id, name, REJECTED_COLOUR, mask.boxed(), self.geometry)
             if self.segmentation.GetDisplayNode():
                 self.segmentation.GetDisplayNode().SetSegmentOpacity(self.rejected_id, REJECTED_OPACITY)
         else:

@@ -12,7 +12,7 @@ from DiffuGTSSlicerLib.box_mask import BoxMask
 from DiffuGTSSlicerLib.finding_segment import FindingSegment, tag_of
 from DiffuGTSSlicerLib.provenance import RESULT, ROLE, VOLUME_REFERENCE
 from DiffuGTSSlicerLib.regions import Regions
-from DiffuGTSSlicerLib.segment_masks import write_box
+from DiffuGTSSlicerLib.segment_masks import add_segment
 from DiffuGTSSlicerLib.sparse_mask import SparseMask
 from DiffuGTSSlicerLib.subject_folders import put_beside
 from DiffuGTSSlicerLib.volume_geometry import VolumeGeometry
@@ -119,15 +119,18 @@ def split(finding: FindingSegment, lesions: list[Lesion]) -> list[str]:
             node.SetNodeReferenceID(role, source.GetNodeReferenceID(role))
     ids = []
     kept = [lesion for lesion in lesions if lesion.state is not LesionState.REJECTED]
-    for lesion in kept:
+    for number, lesion in enumerate(kept, start=1):
         identifier = f"{finding.segment_id}_lesion_{lesion.label}"
-        node.GetSegmentation().AddEmptySegment(
-            identifier, f"{segment.GetName()} {lesion.label}"[:200], _shade(segment.GetColor(), lesion.label, len(kept))
+        copied = add_segment(
+            node,
+            identifier,
+            f"{segment.GetName()} {lesion.label}"[:200],
+            _shade(segment.GetColor(), number, len(kept)),
+            lesion.mask,
+            finding.geometry,
         )
-        copied = node.GetSegmentation().GetSegment(identifier)
         tag = copied.GetTerminologyEntryTagName()
         copied.SetTag(tag, tag_of(segment, tag))
-        write_box(node, identifier, lesion.mask, finding.geometry)
         ids.append(identifier)
     put_beside(source, node)
     return ids

@@ -27,7 +27,7 @@ def labelmap_of(segmentation: slicer.vtkMRMLSegmentationNode, segment_id: str) -
     segment = segmentation.GetSegmentation().GetSegment(segment_id)
     if segment is None:
         raise ResultError(f"The segment '{segment_id}' is not in '{segmentation.GetName()}' any more. Segment again.")
-    return segment.GetRepresentation(_BINARY)
+    return segment.GetRepresentation(_binary_labelmap())
 
 
 def read_segment(segmentation: slicer.vtkMRMLSegmentationNode, segment_id: str, geometry: VolumeGeometry) -> SparseMask:
@@ -56,8 +56,7 @@ def write_segment(
     `before` is what the segment holds now, where that is known. Raises ResultError.
     """
     if not _write_in_place(segmentation, segment_id, mask, geometry, before):
-        corner, shape = mask.box()
-        write_box(segmentation, segment_id, BoxMask(corner, mask.within(corner, shape)), geometry)
+        write_box(segmentation, segment_id, mask.boxed(), geometry)
 
 
 def add_segment(
@@ -65,17 +64,20 @@ def add_segment(
     segment_id: str,
     name: str,
     colour: tuple[float, float, float],
-    mask: SparseMask,
+    mask: BoxMask,
     geometry: VolumeGeometry,
-) -> None:
-    """Add a segment with a label map of its own: an empty one would share a neighbour's, and be taken out of it again."""
-    corner, shape = mask.box()
+) -> slicer.vtkSegment:
+    """Add a segment with a label map of its own: an empty one would share a neighbour's, and be taken out of it again.
+
+    Raises ResultError where the segmentation has a segment of that ID already.
+    """
     segment = slicer.vtkSegment()
     segment.SetName(name)
     segment.SetColor(*colour)
-    segment.AddRepresentation(_BINARY, _labelmap(BoxMask(corner, mask.within(corner, shape)), geometry))
+    segment.AddRepresentation(_binary_labelmap(), _labelmap(mask, geometry))
     if not segmentation.GetSegmentation().AddSegment(segment, segment_id):
-        raise ResultError(f"The segment '{name}' could not be added to '{segmentation.GetName()}'.")
+        raise ResultError(f"'{segmentation.GetName()}' has the segment '{segment_id}' twice. Segment again.")
+    return segment
 
 
 def write_box(
@@ -88,7 +90,8 @@ def write_box(
         raise ResultError(f"The segment '{segment_id}' in '{segmentation.GetName()}' could not be written.")
 
 
-_BINARY = slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName()
+def _binary_labelmap() -> str:
+    return str(slicer.vtkSegmentationConverter.GetBinaryLabelmapRepresentationName())
 
 
 def _labelmap(mask: BoxMask, geometry: VolumeGeometry) -> slicer.vtkOrientedImageData:
@@ -115,7 +118,8 @@ def _write_in_place(
     """
     segments = segmentation.GetSegmentation()
     labelmap = labelmap_of(segmentation, segment_id)
-    if _voxels(labelmap) is None or segments.ContainsRepresentation(_SURFACE):
+    surface = slicer.vtkSegmentationConverter.GetClosedSurfaceRepresentationName()
+    if _voxels(labelmap) is None or segments.ContainsRepresentation(surface):
         return False
     segments.SeparateSegmentLabelmap(segment_id)
     labelmap = labelmap_of(segmentation, segment_id)
@@ -136,9 +140,6 @@ def _write_in_place(
     labelmap.Modified()  # tells that the source representation was modified
     segments.InvokeEvent(segments.RepresentationModified, segment_id)
     return True
-
-
-_SURFACE = slicer.vtkSegmentationConverter.GetClosedSurfaceRepresentationName()
 
 
 def _make_room(labelmap: slicer.vtkOrientedImageData, mask: SparseMask, geometry: VolumeGeometry) -> bool:

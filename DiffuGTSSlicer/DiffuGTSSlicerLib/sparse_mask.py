@@ -103,6 +103,11 @@ class SparseMask:
             high.append(int(along.max()) + 1)
         return (low[0], low[1], low[2]), (high[0] - low[0], high[1] - low[1], high[2] - low[2])
 
+    def boxed(self) -> BoxMask:
+        """The same voxels in the smallest box around them."""
+        corner, shape = self.box()
+        return BoxMask(corner, self.within(corner, shape))
+
     def within(self, corner: tuple[int, int, int], shape: tuple[int, ...]) -> np.ndarray:
         """The mask in a box of the grid, bool (k, j, i); what lies outside that box is cut off."""
         result = np.zeros(shape, bool)
