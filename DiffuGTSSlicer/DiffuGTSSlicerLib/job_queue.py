@@ -21,7 +21,8 @@ from diffugts.errors import DiffuGTSError
 from diffugts.protocol import PROTOCOL_VERSION, Command, Event, Quality, ResultManifest, Stage
 from DiffuGTSSlicerLib.job import Job, JobProgress, JobState, Order
 from DiffuGTSSlicerLib.process_tree import exit_in_words
-from DiffuGTSSlicerLib.result_check import checked_result
+from DiffuGTSSlicerLib.result_check import CheckedResult, checked_and_read
+from DiffuGTSSlicerLib.result_files import ReadResult
 from DiffuGTSSlicerLib.worker_process import Ended, Logged, News, Said, Unreadable
 
 CANCEL_GRACE_S = 5.0
@@ -62,7 +63,7 @@ class Exporter(Protocol):
 class Importer(Protocol):
     """Brings a job's checked result into the scene and returns what it made. Raises DiffuGTSError with a sentence."""
 
-    def __call__(self, job: Job, manifest: ResultManifest) -> object: ...
+    def __call__(self, job: Job, manifest: ResultManifest, *, content: ReadResult) -> object: ...
 
 
 class JobQueue:
@@ -73,7 +74,7 @@ class JobQueue:
             DiffuGTSError where there is no environment for one.
         export_job, import_result: touch the scene; called on the main thread.
         folder: jobs get folders of their own in it.
-        checks: carries out the reading of checksums, which takes seconds for a large result.
+        checks: carries out the checking and reading of a result's files, which takes seconds for a large one.
         heard: gets every line for the log panel.
     """
 
@@ -103,7 +104,7 @@ class JobQueue:
         self._patience_ends: float | None = None
         self._waiting: list[Job] = []
         self._current: Job | None = None
-        self._check: Future[ResultManifest] | None = None
+        self._check: Future[CheckedResult] | None = None
         self._closed = False
 
     # -- what the module calls ---------------------------------------------------------------------------------------
@@ -251,8 +252,9 @@ class JobQueue:
             return
         check, self._check = self._check, None
         try:
-            manifest = check.result()
-            job.result = self._import(job, manifest)
+            checked = check.result()
+            manifest = checked.manifest
+            job.result = self._import(job, manifest, content=checked.content)
         except Exception as error:  # noqa: BLE001 - see _export_current
             self._fail_by(error)
         else:
@@ -335,7 +337,7 @@ class JobQueue:
         job.progress = JobProgress("Reading the result", fraction=1.0)
         self._patience_ends = None
         self._check = self._checks.submit(
-            checked_result,
+            checked_and_read,
             job.result_folder,
             event.fields["result"],
             event.fields["sha256"],

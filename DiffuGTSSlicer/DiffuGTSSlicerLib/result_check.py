@@ -6,12 +6,35 @@ Reads files only and touches no node, so it may run beside the main thread.
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from diffugts.errors import ResultError
 from diffugts.protocol import ResultManifest, sha256_of
 from diffugts.protocol.manifest import CANCELLED, FILE_NAME
+from DiffuGTSSlicerLib.result_files import ReadResult, read_result
 from DiffuGTSSlicerLib.volume_geometry import VolumeGeometry
+
+
+@dataclass(frozen=True)
+class CheckedResult:
+    """A result that was found whole, and what its files hold."""
+
+    manifest: ResultManifest
+    content: ReadResult
+
+
+def checked_and_read(
+    folder: Path,
+    stated_path: str,
+    stated_sha256: str,
+    status: str,
+    descriptions: tuple[str, ...],
+    geometry: VolumeGeometry,
+) -> CheckedResult:
+    """The result in `folder`, checked as by `checked_result` and read. Raises ResultError."""
+    manifest = checked_result(folder, stated_path, stated_sha256, status, descriptions, geometry)
+    return CheckedResult(manifest, read_result(manifest, geometry))
 
 
 def checked_result(

@@ -1,4 +1,7 @@
-"""A result's files as nodes and arrays, read outside the user's scene and checked before anything enters it."""
+"""A result's files as images and masks, read and checked before anything enters the scene.
+
+Touches no node, so it runs beside the main thread: unpacking a large result takes seconds.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import slicer
 import vtk
+from vtk.util.numpy_support import vtk_to_numpy
 
 from diffugts.errors import ResultError
 from diffugts.protocol import ResultManifest
 from DiffuGTSSlicerLib.box_mask import BoxMask
-from DiffuGTSSlicerLib.segment_masks import mask_of_labelmap
+from DiffuGTSSlicerLib.nrrd_file import NrrdHeader, read_header, read_voxels
 from DiffuGTSSlicerLib.volume_geometry import VolumeGeometry
+
+SAMPLES = 1_000_000
+"""Voxels that a window is estimated from."""
 
 
 @dataclass
@@ -51,50 +57,61 @@ def _required(manifest: ResultManifest, role: str, number: int | None = None) ->
 
 
 def _read_volume(path: Path, geometry: VolumeGeometry) -> vtk.vtkImageData:
-    outside = slicer.vtkMRMLScene()
-    node = outside.AddNewNodeByClass("vtkMRMLScalarVolumeNode", path.stem)
-    # Not vtkMRMLVolumeArchetypeStorageNode: it turns left-handed grids into right-handed ones by reversing the slices.
-    storage = outside.AddNewNodeByClass("vtkMRMLNRRDStorageNode")
-    storage.SetFileName(str(path))
-    if not storage.ReadData(node) or node.GetImageData() is None:
-        raise ResultError(f"'{path.name}' of the result cannot be read. Segment again.")
-    matrix = vtk.vtkMatrix4x4()
-    node.GetIJKToRASMatrix(matrix)
-    image = node.GetImageData()
-    found = VolumeGeometry.of(image.GetDimensions(), slicer.util.arrayFromVTKMatrix(matrix))
-    difference = geometry.difference_from(found)
+    header = _header_on_grid(path, geometry)
+    if header.number_type != np.float32 or header.layers != 1:
+        raise ResultError(f"'{path.name}' of the result does not hold one number per voxel. Segment again.")
+    scalars = vtk.vtkFloatArray()
+    scalars.SetName("ImageScalars")
+    scalars.SetNumberOfValues(int(np.prod(geometry.dimensions)))
+    read_voxels(path, header, vtk_to_numpy(scalars))
+    image = vtk.vtkImageData()
+    image.SetDimensions(geometry.dimensions)
+    image.GetPointData().SetScalars(scalars)
+    return image
+
+
+def _read_masks(manifest: ResultManifest, geometry: VolumeGeometry) -> list[BoxMask]:
+    path = _required(manifest, "segmentation")
+    header = _header_on_grid(path, geometry)
+    if header.number_type != np.uint8 or header.layers > max(1, len(manifest.findings)):
+        raise ResultError(f"'{path.name}' of the result does not hold labels of segments. Segment again.")
+    labels = np.empty((*geometry.shape, header.layers), np.uint8)
+    read_voxels(path, header, labels)
+    places = _places_of_segments(header)
+    masks = []
+    for finding in manifest.findings:
+        layer, value = places.get(finding.segment_id, (-1, 0))
+        if not 0 <= layer < header.layers or value < 1:
+            raise ResultError(f"'{path.name}' has no segment for '{finding.description:.80}'. Segment again.")
+        masks.append(BoxMask.of(labels[..., layer] == value))
+    return masks
+
+
+def _places_of_segments(header: NrrdHeader) -> dict[str, tuple[int, int]]:
+    """Layer and label value of every segment by its ID (vtkMRMLSegmentationStorageNode's header fields)."""
+    places = {}
+    for key, identifier in header.facts.items():
+        if key.startswith("Segment") and key.endswith("_ID"):
+            prefix = key.removesuffix("ID")
+            layer, value = (header.facts.get(prefix + name, "") for name in ("Layer", "LabelValue"))
+            places[identifier] = (int(layer), int(value)) if layer.isdecimal() and value.isdecimal() else (-1, 0)
+    return places
+
+
+def _header_on_grid(path: Path, geometry: VolumeGeometry) -> NrrdHeader:
+    header = read_header(path)
+    difference = geometry.difference_from(header.geometry)
     if difference:
         raise ResultError(
             f"'{path.name}' does not lie on the scan's own grid: {difference}. Nothing was imported, because it would "
             "appear in the wrong place. Please report it with the details."
         )
-    copy = vtk.vtkImageData()
-    copy.ShallowCopy(image)
-    return copy
-
-
-def _read_masks(manifest: ResultManifest, geometry: VolumeGeometry) -> list[BoxMask]:
-    path = _required(manifest, "segmentation")
-    outside = slicer.vtkMRMLScene()
-    node = outside.AddNewNodeByClass("vtkMRMLSegmentationNode", path.stem)
-    storage = outside.AddNewNodeByClass("vtkMRMLSegmentationStorageNode")
-    storage.SetFileName(str(path))
-    if not storage.ReadData(node):
-        raise ResultError(f"'{path.name}' of the result cannot be read. Segment again.")
-    masks = []
-    for finding in manifest.findings:
-        if node.GetSegmentation().GetSegment(finding.segment_id) is None:
-            raise ResultError(f"'{path.name}' has no segment for '{finding.description:.80}'. Segment again.")
-        labelmap = slicer.vtkOrientedImageData()
-        node.GetBinaryLabelmapRepresentation(finding.segment_id, labelmap)
-        masks.append(mask_of_labelmap(labelmap, geometry, path.name))
-    return masks
+    return header
 
 
 def greatest_distance_from_zero(image: vtk.vtkImageData, share: float = 99.9) -> float:
-    """The value that `share` percent of an image's voxels do not exceed in size: a window for a signed volume."""
-    from vtk.util.numpy_support import vtk_to_numpy
-
-    values = np.abs(vtk_to_numpy(image.GetPointData().GetScalars()))
-    step = max(1, values.size // 1_000_000)
-    return max(float(np.percentile(values[::step], share)), 1e-3)
+    """The value that `share` percent of an image's voxels, zeros left out, do not exceed in size: a window for a residual."""
+    values = vtk_to_numpy(image.GetPointData().GetScalars())
+    sample = np.abs(values[:: max(1, values.size // SAMPLES)])
+    sample = sample[sample > 0]  # where nothing was inpainted, which is nearly everywhere, the residual is 0
+    return max(float(np.percentile(sample, share)), 1e-3) if sample.size else 1e-3

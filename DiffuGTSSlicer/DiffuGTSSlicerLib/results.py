@@ -42,13 +42,15 @@ class ImportedResult:
     record: ResultRecord
 
 
-def import_result(job: Job, manifest: ResultManifest, scene: slicer.vtkMRMLScene) -> ImportedResult:
+def import_result(
+    job: Job, manifest: ResultManifest, scene: slicer.vtkMRMLScene, content: ReadResult | None = None
+) -> ImportedResult:
     """Bring a checked result into the scene, beside everything that is there.
 
-    The volume itself may have been deleted meanwhile: its grid was frozen. Raises ResultError where a file cannot be read or
-    lies on another grid; nothing was added then.
+    `content` is what its files hold, where that was read already. The volume itself may have been deleted meanwhile: its
+    grid was frozen. Raises ResultError where a file cannot be read or lies on another grid; nothing was added then.
     """
-    result = read_result(manifest, job.order.geometry)
+    result = content or read_result(manifest, job.order.geometry)
     volume = scene.GetNodeByID(job.order.volume_id)
     notes = () if volume else (f"The volume '{job.order.volume_name}' was deleted while the job ran.",)
     record = ResultRecord.of(manifest, job.name, job.order.volume_name, notes)

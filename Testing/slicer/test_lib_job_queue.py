@@ -18,6 +18,7 @@ from diffugts.errors import ResultError, ScanError
 from diffugts.protocol import Request, ResultManifest
 from DiffuGTSSlicerLib.job import Job, JobState, Order
 from DiffuGTSSlicerLib.job_queue import JobQueue
+from DiffuGTSSlicerLib.result_files import ReadResult
 from DiffuGTSSlicerLib.volume_geometry import LPS_TO_RAS, VolumeGeometry
 from DiffuGTSSlicerLib.worker_command import WorkerCommand
 from DiffuGTSSlicerLib.worker_process import WorkerProcess
@@ -54,7 +55,7 @@ class Bench:
         self.workers.append(WorkerProcess(command, stop_grace_s=0.5))
         return self.workers[-1]
 
-    def _import(self, job: Job, manifest: ResultManifest) -> object:
+    def _import(self, job: Job, manifest: ResultManifest, content: ReadResult) -> object:
         self.imported.append((job.name, manifest))
         return manifest.folder
 
@@ -275,7 +276,7 @@ def test_an_import_that_fails_fails_its_job_and_the_next_one_runs(bench, error: 
     b = bench()
     good = b._import
 
-    def fails_once(job: Job, manifest: ResultManifest) -> object:
+    def fails_once(job: Job, manifest: ResultManifest, content: ReadResult) -> object:
         b.queue._import = good
         raise error
 
