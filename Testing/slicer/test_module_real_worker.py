@@ -15,9 +15,22 @@ from DiffuGTSSlicerLib.job import JobState  # noqa: E402
 from DiffuGTSSlicerLib.results import nodes_of_result  # noqa: E402
 
 
+@pytest.fixture
+def real_panel(host, module, monkeypatch, worker_command):  # noqa: F811
+    """The panel with the real environment, whose Python a developer's variable names."""
+    monkeypatch.setenv("DIFFUGTS_WORKER_PYTHON", str(worker_command.python))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    yield host.open_module("DiffuGTSSlicer")
+    host.unload_widget("DiffuGTSSlicer")
+
+
 @pytest.mark.slow
-def test_from_the_click_to_the_findings(host, panel, environment, monkeypatch, worker_command):  # noqa: F811
-    monkeypatch.setattr(environment, "worker_command", lambda: worker_command)
+def test_from_the_setups_check_over_the_click_to_the_findings(host, real_panel):
+    panel = real_panel
+    host.wait_until(lambda: panel.logic.environment.activity is None, 240)
+    ready, state = panel.logic.environment.readiness()
+    assert ready and "CPU (tested" in state, state
+    assert panel.ui.setupCollapsibleButton.collapsed
     volume = made_phantom("oblique")
     volume.SetName("CT phantom")
     panel.ui.volumeSelector.setCurrentNode(volume)
