@@ -324,7 +324,8 @@ class JobQueue:
             if job.cancelling and self._keeping and not self._writing_what_was_finished:
                 self._grant_time_to_write(job)
         elif event.name == "failed":
-            self._end(JobState.FAILED, str(fields["message"]), str(fields["details"]))
+            reason = str(fields["message"]).strip() or "The worker could not do it and did not say why. See the log."
+            self._end(JobState.FAILED, reason, str(fields["details"]))
         elif "result" not in fields or "sha256" not in fields or (job.cancelling and not self._keeping):
             self._end(JobState.CANCELLED, job.reason or "The worker cancelled the job.")
         else:

@@ -41,7 +41,8 @@ class ResultRecord:
     def mark(self, node: slicer.vtkMRMLNode, role: str, number: int | None = None) -> None:
         """Write the record onto a node of the result; `number` is the finding that it belongs to."""
         for name, value in self._attributes(role, number).items():
-            node.SetAttribute(name, value)
+            # A model's folder may bear a name from an old encoding, which no node can hold as it is.
+            node.SetAttribute(name, value.encode("utf-8", "replace").decode())
 
     def _attributes(self, role: str, number: int | None) -> dict[str, str]:
         made = self.provenance

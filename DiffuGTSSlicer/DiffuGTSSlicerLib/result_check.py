@@ -52,7 +52,7 @@ def checked_result(
     other descriptions, or it lies elsewhere than the scan that was exported.
     """
     path = folder / FILE_NAME
-    if os.path.realpath(stated_path) != os.path.realpath(path):
+    if not _is_same_place(stated_path, path):
         raise ResultError(
             f"The worker put its result at '{stated_path:.200}' instead of '{path}'. Nothing was imported; segment again."
         )
@@ -71,3 +71,10 @@ def checked_result(
             "appear in the wrong place. Please report it with the details."
         )
     return manifest
+
+
+def _is_same_place(stated: str, expected: Path) -> bool:
+    try:
+        return os.path.realpath(stated) == os.path.realpath(expected)
+    except ValueError:  # a NUL or half a character in it: no path of this system
+        return False

@@ -54,12 +54,11 @@ def import_result(
     volume = scene.GetNodeByID(job.order.volume_id)
     notes = () if volume else (f"The volume '{job.order.volume_name}' was deleted while the job ran.",)
     record = ResultRecord.of(manifest, job.name, job.order.volume_name, notes)
-    added: list[slicer.vtkMRMLNode] = []
+    importing = _Import(scene, job, record, volume)
     try:
-        imported = _Import(scene, job, record, volume, added).all_of(result)
+        imported = importing.all_of(result)
     except Exception:
-        for node in reversed(added):
-            scene.RemoveNode(node)
+        importing.take_back()
         raise
     job.notes += notes
     return imported
@@ -76,7 +75,7 @@ def nodes_of_result(scene: slicer.vtkMRMLScene, result: str) -> dict[str, list[s
 
 
 class _Import:
-    """One import; `added` collects what has to be taken back if it fails half-way."""
+    """One import, which can be taken back if it fails half-way."""
 
     def __init__(
         self,
@@ -84,15 +83,16 @@ class _Import:
         job: Job,
         record: ResultRecord,
         volume: slicer.vtkMRMLScalarVolumeNode | None,
-        added: list[slicer.vtkMRMLNode],
     ) -> None:
-        self._scene, self._job, self._record, self._volume, self._added = scene, job, record, volume, added
+        self._scene, self._job, self._record, self._volume = scene, job, record, volume
+        self._added: list[slicer.vtkMRMLNode] = []
+        self._folder = 0
         self._geometry: VolumeGeometry = job.order.geometry
         self._hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
         self._run = self._next_run()
 
     def all_of(self, result: ReadResult) -> ImportedResult:
-        folder = self._add_folder()
+        folder = self._folder = self._add_folder()
         segmentation = self._add_segmentation(result)
         maps = []
         for number, (image, finding) in enumerate(zip(result.score_maps, self._record.findings)):
@@ -111,6 +111,13 @@ class _Import:
             folder,
             self._record,
         )
+
+    def take_back(self) -> None:
+        """Remove what was added so far."""
+        for node in reversed(self._added):
+            self._scene.RemoveNode(node)
+        if self._folder:
+            self._hierarchy.RemoveItem(self._folder, False, False)
 
     def _put_into(self, folder: int, node: slicer.vtkMRMLNode) -> None:
         item = self._hierarchy.GetItemByDataNode(node)

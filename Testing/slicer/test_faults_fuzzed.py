@@ -37,13 +37,16 @@ STRANGE: tuple[Any, ...] = (
 
 def damaged_json(text: str, chance: random.Random) -> str:
     """A JSON text with one to three values replaced, removed or doubled, or with bytes lost."""
-    if chance.random() < 0.2:
+    if text and chance.random() < 0.2:
         start = chance.randrange(len(text))
         return text[:start] + text[start + chance.choice((1, 40, len(text))) :]
-    facts = json.loads(text)
+    try:
+        facts = json.loads(text)
+    except ValueError:  # damaged before
+        return text
     for _ in range(chance.randint(1, 3)):
         place = facts
-        while True:
+        while isinstance(place, (dict, list)):
             keys = list(place) if isinstance(place, dict) else list(range(len(place)))
             if not keys:
                 break

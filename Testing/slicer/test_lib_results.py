@@ -166,6 +166,8 @@ def test_an_import_that_fails_half_way_leaves_nothing(scene, tmp_path: Path, mon
     with pytest.raises(ZeroDivisionError):
         imported(job, scene)
     assert nodes_of_result(scene, "1") == {}
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    assert hierarchy.GetItemByName("CT liver DiffuGTS") == hierarchy.GetInvalidItemID(), "nor an empty folder"
 
 
 def test_a_fast_result_without_inpainting_has_no_such_volumes(scene, tmp_path: Path):
