@@ -19,6 +19,9 @@ from DiffuGTSSlicerLib.package_folder import InstallPlan, folder_bytes
 from DiffuGTSSlicerLib.setup_faults import fault_of_pip
 
 WATCH_S = 1.0
+LOOKING_RESTS = 20.0
+"""Adding up tens of thousands of files takes time itself: it rests this many times as long as it took."""
+
 KEPT_LINES = 400
 
 FETCH = ("--only-binary", ":all:", "--no-cache-dir", "--retries", "2", "--timeout", "20")
@@ -112,7 +115,7 @@ class PipRun:
         lines: queue.Queue[str | None] = queue.Queue()
         threading.Thread(target=_read_lines, args=(self._process.stdout, lines), daemon=True).start()
         last: deque[str] = deque(maxlen=KEPT_LINES)
-        looked = time.monotonic()
+        look_at = time.monotonic() + WATCH_S
         while True:
             try:
                 text = lines.get(timeout=WATCH_S)
@@ -123,9 +126,11 @@ class PipRun:
             if text:
                 last.append(text)
                 self._say(text)
-            if time.monotonic() - looked >= WATCH_S:
+            began = time.monotonic()
+            if began >= look_at:
                 watched(sum(folder_bytes(folder) for folder in folders))
-                looked = time.monotonic()
+                ended = time.monotonic()
+                look_at = ended + max(WATCH_S, LOOKING_RESTS * (ended - began))
         if self._process.wait() != 0:
             raise fault_of_pip(list(last))
         return list(last)
