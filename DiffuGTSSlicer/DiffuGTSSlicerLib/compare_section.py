@@ -69,7 +69,8 @@ class CompareSection(slicer.util.VTKObservationMixin):
         for event in (scene.NodeRemovedEvent, scene.EndCloseEvent, scene.EndImportEvent):
             self.addObserver(scene, event, self._scene_changed)
         self.addObserver(scene, scene.StartCloseEvent, self._scene_closes)
-        self.addObserver(self._view.layout_node, vtk.vtkCommand.ModifiedEvent, self._layout_changed)
+        if self._view.possible:
+            self.addObserver(self._view.layout_node, vtk.vtkCommand.ModifiedEvent, self._layout_changed)
         self._shortcuts.start(self._container.window())
         self._show_state()
 
@@ -128,7 +129,7 @@ class CompareSection(slicer.util.VTKObservationMixin):
 
     def _compared(self) -> Compared | None:
         """The nodes to compare, None where no finding is chosen or its scan was deleted."""
-        scan = scan_of_result(self._scene, self._result) if self._result else None
+        scan = scan_of_result(self._scene, self._result) if self._result and self._view.possible else None
         if scan is None:
             return None
         nodes = nodes_of_result(self._scene, self._result)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Protocol
 
+import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
@@ -21,6 +22,10 @@ from DiffuGTSSlicerLib.pane_label import PaneLabel
 from DiffuGTSSlicerLib.window_level_link import WindowLevelLink
 
 MAP_OPACITY = 0.6
+
+USERS_VIEW = "Red"
+"""The view of the user's whose place the panes take over to begin with."""
+
 HALF_FADED = 0.5
 
 
@@ -54,14 +59,14 @@ class CompareView:
 
     Args:
         scene: the scene.
-        layout_manager: `slicer.app.layoutManager()`.
+        layout_manager: `slicer.app.layoutManager()`; None where Slicer runs without its window.
         make_label: makes the label of a pane (a qMRMLSliceWidget): something with `say(text)` and `remove()`.
     """
 
     def __init__(
         self,
         scene: slicer.vtkMRMLScene,
-        layout_manager: LayoutManager,
+        layout_manager: LayoutManager | None,
         make_label: Callable[[Any], PaneLabel] = PaneLabel,
     ) -> None:
         self.scene = scene
@@ -72,6 +77,11 @@ class CompareView:
         self._labels: dict[Pane, PaneLabel] = {}
         self._legend_ids: list[str] = []
         self._third, self._plane, self._fade = ThirdPane.PSEUDO_HEALTHY, Plane.AXIAL, 1.0
+
+    @property
+    def possible(self) -> bool:
+        """Whether there are views at all: without a main window there are none."""
+        return self._manager is not None
 
     @property
     def active(self) -> bool:
@@ -126,16 +136,17 @@ class CompareView:
         if compared.pseudo_healthy is not None:
             self._link = WindowLevelLink(compared.scan, compared.pseudo_healthy)
         if begins or not same_scan:
-            self.show_plane(self._plane)
+            self.show_plane(self._plane, self._centre_of(USERS_VIEW))
 
     def leave(self) -> None:
         """Put the earlier layout and drawing back. Where the user has chosen another layout meanwhile, that one stays."""
+        if self._earlier_layout is None:
+            return
         active, layout = self.active, self.layout_node
         self._put_back()
         if active:
             layout.SetViewArrangement(self._earlier_layout)
-        if self._earlier_layout is not None:
-            layout.SetSaveWithScene(True)
+        layout.SetSaveWithScene(True)
         self._earlier_layout = self._compared = None
 
     def show_third(self, what: ThirdPane) -> None:
@@ -145,15 +156,18 @@ class CompareView:
         self._remove_legends()
         self._add_legends()
 
-    def show_plane(self, plane: Plane) -> None:
-        """Turn all panes to a plane and show the whole scan in it."""
+    def show_plane(self, plane: Plane, at_ras_mm: np.ndarray | None = None) -> None:
+        """Turn all panes to a plane and show the whole scan in it, at a place or at the one that is looked at."""
         self._plane = plane
         if self._compared is None:
             return
+        place = self._centre_of(Pane.SCAN.tag) if at_ras_mm is None else at_ras_mm
         for pane in Pane:
             logic = self._widget(pane).sliceLogic()
             logic.GetSliceNode().SetOrientation(plane.value)
             logic.FitSliceToBackground()
+            if place is not None and _holds(self._compared.scan, place):
+                logic.GetSliceNode().JumpSliceByCentering(*place)
 
     def show_score_map(self, score_map: slicer.vtkMRMLScalarVolumeNode) -> None:
         """Show another description's map in the middle."""
@@ -226,6 +240,11 @@ class CompareView:
         composite.SetHotLinkedControl(True)
         self._labels[pane].say(words)
 
+    def _centre_of(self, tag: str) -> np.ndarray | None:
+        """The place in the middle of a slice view, RAS mm."""
+        node = self.scene.GetSingletonNode(tag, "vtkMRMLSliceNode")
+        return slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS())[:3, 3].copy() if node is not None else None
+
     def _widget(self, pane: Pane) -> Any:
         return self._manager.sliceWidget(pane.tag)
 
@@ -287,3 +306,10 @@ class CompareView:
         labels, self._labels = self._labels, {}
         for label in labels.values():
             label.remove()
+
+
+def _holds(volume: slicer.vtkMRMLScalarVolumeNode, ras_mm: np.ndarray) -> bool:
+    """Whether a place lies in the box around a volume."""
+    bounds = np.zeros(6)
+    volume.GetRASBounds(bounds)
+    return bool((bounds[::2] <= ras_mm).all() and (ras_mm <= bounds[1::2]).all())

@@ -266,6 +266,28 @@ def test_nodes_deleted_while_they_are_compared_do_no_harm(view: CompareView, com
     assert not view.active
 
 
+def test_the_panes_begin_at_the_slice_that_the_user_looks_at_and_keep_it_in_another_plane(
+    view: CompareView, compared: Compared, scene
+):
+    bounds = np.zeros(6)
+    compared.scan.GetRASBounds(bounds)
+    place = bounds[::2] + np.array([0.6, 0.4, 0.7]) * (bounds[1::2] - bounds[::2])
+    scene.GetSingletonNode("Red", "vtkMRMLSliceNode").JumpSliceByCentering(*place)
+
+    def offset() -> float:
+        return slicer.app.layoutManager().sliceWidget(Pane.HEALTHY.tag).sliceLogic().GetSliceOffset()
+
+    view.enter(compared)
+    assert offset() == pytest.approx(place[2], abs=1.5)
+    view.show_plane(Plane.CORONAL)
+    view.show_plane(Plane.AXIAL)
+    assert offset() == pytest.approx(place[2], abs=1.5)
+    view.leave()
+    scene.GetSingletonNode("Red", "vtkMRMLSliceNode").JumpSliceByCentering(*(place + 5000))
+    view.enter(compared)
+    assert bounds[4] < offset() < bounds[5], "a view that looks elsewhere is no guide"
+
+
 def test_jumping_moves_the_panes_to_the_lesion(view: CompareView, compared: Compared, scene):
     view.enter(compared)
     view.jump_to((-110.0, 90.0, 1050.0))

@@ -10,10 +10,12 @@ slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
 pytest.importorskip("scipy", reason="scipy, which Slicer brings, is not installed")
 from made_findings import made_finding  # noqa: E402
 from made_results import write_result  # noqa: E402
-from made_sections import compare_section  # noqa: E402
+from made_sections import UI, compare_section, made_container  # noqa: E402
 from made_volumes import SHAPE, made_volume, matrix  # noqa: E402
 
 from DiffuGTSSlicerLib.compare_layout import LAYOUT_ID, Pane  # noqa: E402
+from DiffuGTSSlicerLib.compare_section import CompareSection  # noqa: E402
+from DiffuGTSSlicerLib.compare_view import CompareView  # noqa: E402
 from DiffuGTSSlicerLib.freeze import freeze_order  # noqa: E402
 from DiffuGTSSlicerLib.job import Job  # noqa: E402
 from DiffuGTSSlicerLib.results import import_result, nodes_of_result  # noqa: E402
@@ -47,6 +49,17 @@ def test_without_a_finding_the_button_says_what_to_do(compare):
     assert not compare.ui.compareButton.enabled
     assert "Choose a finding" in compare.ui.compareButton.toolTip
     assert not compare.ui.comparingBox.visible
+
+
+def test_without_a_main_window_there_is_nothing_to_compare_in_and_nothing_fails(scene, tmp_path: Path):
+    made_finding(scene, tmp_path)
+    panel, container = made_container("Compare")
+    section = CompareSection(container, str(UI / "CompareSection.ui"), CompareView(scene, None))
+    section.enter()
+    section.show("1", "finding_1")
+    assert not section.ui.compareButton.enabled
+    section.cleanup()
+    panel.deleteLater()
 
 
 def test_one_button_shows_the_panes_and_gives_the_earlier_layout_back(scene, tmp_path: Path, compare):
