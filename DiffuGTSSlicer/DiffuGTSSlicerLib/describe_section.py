@@ -85,7 +85,7 @@ class DescribeSection:
         self._models: dict[str, ModelOption] = {}
         self._devices: dict[str, DeviceOption] = {}
         self._kinds = KnownKinds()
-        self._nodes = WatchedNodes(self.refresh)
+        self._nodes, self._red_view = WatchedNodes(self.refresh), WatchedNodes(self._take_shown_volume)
         self._colours = DescriptionColours(ui.descriptionsEdit, ui.coloursLabel)
         self._history_menu, self._examples_menu = qt.QMenu(ui.historyButton), qt.QMenu(ui.examplesButton)
         self._submenus = [self._region_menu(region, texts) for region, texts in examples_by_region()]
@@ -118,14 +118,21 @@ class DescribeSection:
             self._parameters.disconnectGui(self._gui_tag)
             self._parameters.RemoveObserver(self._observer_tag)
             self._nodes.watch()
+            self._red_view.watch()
         if not same:
             self._parameters = parameters
         if parameters is not None and not same:
             self._gui_tag = parameters.connectParametersToGui(self._connected_widgets())
             self._observer_tag = parameters.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: self.refresh())
-        if parameters is not None and parameters.volume is None:
-            self._parameters.volume = shown_volume(slicer.mrmlScene)
+        if parameters is not None:
+            self._red_view.watch(red_view(slicer.mrmlScene))
+        self._take_shown_volume()
         self.refresh()
+
+    def _take_shown_volume(self) -> None:
+        """Where no volume is chosen, it is the one that is shown; also one that is loaded while the panel is open."""
+        if self._parameters is not None and self._parameters.volume is None:
+            self._parameters.volume = shown_volume(slicer.mrmlScene)
 
     def _connected_widgets(self) -> dict[str, Any]:
         """The widgets that Slicer itself keeps in step with the parameter node. Not the descriptions: its connector writes
@@ -322,17 +329,17 @@ def _same_node(one: Any, other: Any) -> bool:
     return one is not None and other is not None and one.parameterNode is other.parameterNode
 
 
+def red_view(scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLSliceCompositeNode | None:
+    """What the Red view shows, None where there is no such view."""
+    return scene.GetSingletonNode("Red", "vtkMRMLSliceCompositeNode")
+
+
 def shown_volume(scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLScalarVolumeNode | None:
     """The volume behind the Red view, if it is one that a user may want to segment; else the first such in the scene."""
-    composite = scene.GetSingletonNode("Red", "vtkMRMLSliceCompositeNode")
-    shown = (
-        scene.GetNodeByID(composite.GetBackgroundVolumeID())
-        if composite and composite.GetBackgroundVolumeID()
-        else None
-    )
-    every = [node for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode", scene)]
-    for node in ([shown] if shown is not None else []) + every:
-        if node.GetClassName() == "vtkMRMLScalarVolumeNode" and not node.GetAttribute(ROLE):
+    view = red_view(scene)
+    shown = scene.GetNodeByID(view.GetBackgroundVolumeID() or "") if view is not None else None
+    for node in (shown, *slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode", scene)):
+        if node is not None and node.GetClassName() == "vtkMRMLScalarVolumeNode" and not node.GetAttribute(ROLE):
             return node
     return None
 

@@ -66,6 +66,13 @@ def test_the_shown_volume_is_chosen_when_the_panel_opens_but_never_a_result(host
     assert panel.ui.volumeSelector.currentNode() is scan
 
 
+def test_a_volume_that_is_loaded_while_the_panel_is_open_is_chosen(host, panel):
+    scan = made_volume(name="CT loaded")
+    assert panel.ui.volumeSelector.currentNode() is None
+    slicer.mrmlScene.GetSingletonNode("Red", "vtkMRMLSliceCompositeNode").SetBackgroundVolumeID(scan.GetID())
+    host.wait_until(lambda: panel.ui.volumeSelector.currentNode() is scan)
+
+
 @pytest.mark.parametrize(
     ("name", "shown", "modality", "sequence"),
     [("CTLiver", "Automatic: CT", "CT", None), ("MRBrainTumor1 T1", "Automatic: MR T1", "MR", "T1")],
