@@ -8,7 +8,7 @@ from slicer.i18n import tr as _
 
 from diffugts.protocol import Stage
 from DiffuGTSSlicerLib.expected_cost import duration_in_words
-from DiffuGTSSlicerLib.job import Job, JobProgress, JobState
+from DiffuGTSSlicerLib.job import Job, JobState
 from DiffuGTSSlicerLib.results import ImportedResult
 
 SEPARATOR = " · "
@@ -20,7 +20,7 @@ def progress_in_words(job: Job) -> str:
     if job.cancelling:
         return _("Cancelling")
     progress = job.progress
-    parts = [_stage_in_words(progress)]
+    parts = [_step_in_words(job)]
     if progress.fraction is not None:
         parts.append(_("{percent} %").format(percent=round(100 * progress.fraction)))
     if progress.eta_s is not None:
@@ -40,7 +40,17 @@ def outcome_in_words(job: Job) -> str:
     return "\n".join([first, *job.notes])
 
 
-def _stage_in_words(progress: JobProgress) -> str:
+def _step_in_words(job: Job) -> str:
+    """What is done now, by the job's state and the stage that the worker is at."""
+    progress = job.progress
+    if job.state is not JobState.RUNNING:
+        return {
+            JobState.WAITING: _("Waiting"),
+            JobState.EXPORTING: _("Writing the volume for the worker"),
+            JobState.IMPORTING: _("Reading the result"),
+        }.get(job.state, progress.message)
+    if not progress.stage:
+        return _("Starting the worker")
     words = {
         Stage.READING: _("Reading the scan"),
         Stage.LOADING: _("Loading the model"),
@@ -50,10 +60,10 @@ def _stage_in_words(progress: JobProgress) -> str:
         Stage.REFINING: _("Refining the findings"),
         Stage.WRITING: _("Writing the result"),
     }
-    text = next((words[stage] for stage in words if stage.value == progress.stage), progress.message)
-    if progress.fraction is None or progress.fraction >= 1 or progress.total <= 1:
+    text = words.get(Stage(progress.stage), progress.message)
+    if progress.total <= 1:
         return text
-    return _("{stage} {done} of {total}").format(stage=text, done=progress.done, total=progress.total)
+    return _("{step} {done} of {total}").format(step=text, done=progress.done, total=progress.total)
 
 
 def _verdicts_in_words(result: object) -> str:
