@@ -13,6 +13,9 @@ RECIPES = ("unet", "nnunet")
 INPUTS = 2
 """Model intensities, and 1 everywhere for MR, 0 for CT."""
 
+LISTED_TWICE = ("input_block", "downsamples", "bottleneck", "upsamples", "deep_supervision_heads")
+"""DynUNet holds its layers in its skip layers, which compute, and once more by these names: safetensors saves no tensor twice."""
+
 
 class SegmentationNetwork(ModelMixin, ConfigMixin):
     """Scans (n, 2, k, j, i), model intensities and modality, to tumour logits of the same size.
@@ -45,6 +48,8 @@ class SegmentationNetwork(ModelMixin, ConfigMixin):
                 deep_supervision=True,
                 deep_supr_num=max(1, len(channels) - 2),
             )
+            for name in LISTED_TWICE:
+                del self.network._modules[name]
 
     def forward(self, scan: torch.Tensor) -> torch.Tensor:
         """Logits (n, 1, k, j, i); while "nnunet" is trained (n, heads, 1, k, j, i), the finest head first."""

@@ -120,6 +120,46 @@ def compare_runs(
         output.write_text(comparison.as_json(), encoding="utf-8")
 
 
+@app.command("words")
+def words(
+    data: Annotated[
+        Path | None,
+        typer.Argument(help="Data set, as for `evaluate`; generated bodies with lesions where none is given."),
+    ] = None,
+    output: Annotated[Path, typer.Option(help="Folder for words.md and words.json.")] = Path("runs/words"),
+    model: ModelName = "compact",
+    device: Device = "cpu",
+    seeds: Annotated[int, typer.Option(min=1, help="Generated bodies of each kind.")] = 3,
+    body: Annotated[
+        list[str] | None, typer.Option(help="thigh, abdomen, thorax or head; all where none is given.")
+    ] = None,
+    only: Annotated[str | None, typer.Option(help="Only cases whose name or group holds this text.")] = None,
+) -> None:
+    """Ask synonyms, other organs, absent tumours, looks, places and nonsense: do the words decide?"""
+    from diffugts.allocation import keep_freed_memory
+    from diffugts.evaluation.layouts import read_cases
+    from diffugts.evaluation.speed import machine
+    from diffugts.evaluation.word_report import words_as_markdown, write_words
+    from diffugts.evaluation.word_subjects import generated_subjects, subjects_of_cases, tumour_free_scans
+    from diffugts.evaluation.words import PipelineReader, ask_words
+    from diffugts.models import find_model, load_pipeline
+
+    chosen = read_cases(data) if data is not None else []
+    chosen = [case for case in chosen if only is None or only in case.name or only in case.folder]
+    keep_freed_memory()
+    pipeline = load_pipeline(find_model(model), device)
+    subjects = subjects_of_cases(chosen) if data is not None else generated_subjects(seeds, body)
+    unmarked = [case for case in chosen if case.label is None]
+    try:
+        report = ask_words(PipelineReader(pipeline), subjects, tumour_free_scans(unmarked), typer.echo)
+    except ValueError as error:
+        raise RequestError(f"'{data}' cannot be asked: {error}. See docs/evaluation.md.") from error
+    made_by = f"Model `{pipeline.identity.name}`, weights `{pipeline.identity.weights_sha256[:12]}`; {machine(device)}."
+    path = write_words(report, output, made_by)
+    typer.echo(words_as_markdown(report, made_by))
+    typer.echo(f"Written: {path}")
+
+
 def _methods(
     method: str, model: str, device: str, quality: list[str] | None
 ) -> tuple[tuple[Method, ...], DiffuGTSPipeline | None]:

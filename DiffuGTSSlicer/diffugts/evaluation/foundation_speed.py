@@ -17,8 +17,9 @@ import torch
 
 from diffugts.evaluation.speed import PLAIN_STEPS, machine, peak_memory_mb
 from diffugts.foundation.autoencoder import CELL
+from diffugts.foundation.decoding import decode_box
 from diffugts.foundation.memory import in_tiles_that_fit
-from diffugts.inpainting import decode_box, decoded_box, hole_cells, inpaint, pasted
+from diffugts.inpainting import decoded_box, hole_cells, inpaint, pasted
 from diffugts.pipeline import DiffuGTSPipeline
 from diffugts.protocol import Region
 from diffugts.pseudo_healthy import on_scan_grid, pseudo_healthy_scan
@@ -135,8 +136,8 @@ def measure_foundation_speed(
         )
     with _stage(report, "decode", device):
         box = decoded_box(hole)
-        before = pipeline.decoded(encoded.latents, box)
-        after = pipeline.decoded(pasted(encoded.latents, result, 0), box)
+        before = pipeline.foundation.decoded(encoded.latents, box)
+        after = pipeline.foundation.decoded(pasted(encoded.latents, result, 0), box)
     with _stage(report, "results", device):
         on_scan_grid(encoded, pseudo_healthy_scan(encoded, hole, result, before, after))
     del encoded, result
