@@ -71,6 +71,19 @@ def test_one_click_and_the_findings_are_there(host, panel):
     assert used_descriptions() == ("liver tumour", "renal cell carcinoma")
 
 
+def test_a_result_is_made_again_and_put_beside_the_first_one(host, panel):
+    ask(panel)
+    first = start(panel)
+    until_over(host, first)
+    panel.ui.descriptionsEdit.setPlainText("something else by now")
+    panel.findingsSection.ui.rerunButton.click()
+    (again,) = panel.logic.jobs.unfinished
+    until_over(host, again)
+    assert again.state is JobState.DONE, again.reason
+    assert again.order.descriptions == first.order.descriptions
+    assert len(slicer.util.getNodesByClass("vtkMRMLSegmentationNode")) == 2
+
+
 def test_progress_says_stage_share_and_time_left(host, panel, environment):
     environment.mode = "slow"
     ask(panel)
