@@ -12,13 +12,12 @@ from dataclasses import dataclass
 import slicer
 import vtk
 
-from diffugts.errors import ResultError
 from diffugts.protocol import ResultManifest
 from DiffuGTSSlicerLib import colour_tables
 from DiffuGTSSlicerLib.job import Job
 from DiffuGTSSlicerLib.provenance import RESULT, ROLE, VOLUME_REFERENCE, ResultRecord
 from DiffuGTSSlicerLib.result_files import ReadResult, greatest_distance_from_zero, read_result
-from DiffuGTSSlicerLib.segment_masks import write_box
+from DiffuGTSSlicerLib.segment_masks import add_segment
 from DiffuGTSSlicerLib.terminology import set_terminology
 from DiffuGTSSlicerLib.volume_geometry import VolumeGeometry
 
@@ -168,19 +167,12 @@ class _Import:
         node = self._add("vtkMRMLSegmentationNode", self._named("findings"), SEGMENTATION)
         node.CreateDefaultDisplayNodes()
         _set_reference_geometry(node, self._geometry, self._volume)
-        segments = node.GetSegmentation()
         for finding, mask in zip(self._record.findings, result.masks):
-            # The segment comes first and its voxels by its ID: an import of an empty label map would add none, and
-            # whatever is done next would fall on another description's segment.
             name = _short(finding.description, 200)
-            if segments.AddEmptySegment(finding.segment_id, name, finding.colour) != finding.segment_id:
-                raise ResultError(f"The result has the segment '{finding.segment_id}' twice. Segment again.")
-            segment = segments.GetSegment(finding.segment_id)
+            segment = add_segment(node, finding.segment_id, name, finding.colour, mask, self._geometry)
             set_terminology(segment, finding.description)
             segment.SetTag("DiffuGTS.Threshold", repr(finding.threshold))
             segment.SetTag("DiffuGTS.SmallestLesionMl", repr(self._record.provenance.smallest_lesion_ml))
-            if mask.count:
-                write_box(node, finding.segment_id, mask, self._geometry)
         return node
 
     def _add_volume(
@@ -188,8 +180,14 @@ class _Import:
     ) -> slicer.vtkMRMLScalarVolumeNode:
         node = self._add("vtkMRMLScalarVolumeNode", self._named(name), role, number)
         node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(self._geometry.ijk_to_ras))
+        # The display node comes first and without automatic window and level: to find these takes a second of a large volume.
+        display = self._scene.AddNewNodeByClass("vtkMRMLScalarVolumeDisplayNode")
+        self._added.append(display)
+        display.SetDefaultColorMap()
+        display.AutoWindowLevelOff()
+        display.AutoThresholdOff()
+        node.SetAndObserveDisplayNodeID(display.GetID())
         node.SetAndObserveImageData(image)
-        node.CreateDefaultDisplayNodes()
         return node
 
     def _add_optional(
@@ -204,19 +202,17 @@ class _Import:
     def _show_score(self, node: slicer.vtkMRMLScalarVolumeNode, threshold: float) -> None:
         display = node.GetDisplayNode()
         display.SetAndObserveColorNodeID(colour_tables.inferno(self._scene).GetID())
-        display.AutoWindowLevelOff()
         display.SetWindowLevelMinMax(0.0, 1.0)
-        display.AutoThresholdOff()
         display.SetThreshold(LOWEST_SHOWN_SHARE * threshold, 1.0)
         display.ApplyThresholdOn()
 
     def _show_as_input(self, node: slicer.vtkMRMLScalarVolumeNode) -> None:
         """The same grey values mean the same in both: the input's own window, level and colours."""
         source = self._volume.GetScalarVolumeDisplayNode() if self._volume is not None else None
-        if source is None:
-            return
         display = node.GetDisplayNode()
-        display.AutoWindowLevelOff()
+        if source is None:
+            display.AutoWindowLevelOn()
+            return
         display.SetWindowLevel(source.GetWindow(), source.GetLevel())
         display.SetAndObserveColorNodeID(source.GetColorNodeID())
         display.SetInterpolate(source.GetInterpolate())
@@ -225,7 +221,6 @@ class _Import:
         display = node.GetDisplayNode()
         display.SetAndObserveColorNodeID(colour_tables.diverging(self._scene).GetID())
         farthest = greatest_distance_from_zero(node.GetImageData())
-        display.AutoWindowLevelOff()
         display.SetWindowLevelMinMax(-farthest, farthest)
 
 

@@ -84,7 +84,8 @@ def write_box(
     segmentation: slicer.vtkMRMLSegmentationNode, segment_id: str, mask: BoxMask, geometry: VolumeGeometry
 ) -> None:
     """Replace a segment's voxels by a small mask's, through Slicer's own logic. Raises ResultError."""
-    labelmap = _labelmap(mask, geometry)
+    voxels = mask.voxels if mask.voxels.size else np.zeros((1, 1, 1), bool)  # the logic refuses one without
+    labelmap = _labelmap(BoxMask(mask.corner, voxels), geometry)
     logic = slicer.vtkSlicerSegmentationsModuleLogic
     if not logic.SetBinaryLabelmapToSegment(labelmap, segmentation, segment_id, logic.MODE_REPLACE):
         raise ResultError(f"The segment '{segment_id}' in '{segmentation.GetName()}' could not be written.")
@@ -95,11 +96,15 @@ def _binary_labelmap() -> str:
 
 
 def _labelmap(mask: BoxMask, geometry: VolumeGeometry) -> slicer.vtkOrientedImageData:
-    voxels = mask.voxels if mask.voxels.size else np.zeros((1, 1, 1), bool)
+    """A label map of a mask; of an empty one without a voxel, as Slicer's own are: its surfaces fail on a single 0."""
     labelmap = slicer.vtkOrientedImageData()
-    (k, j, i), (depth, height, width) = mask.corner, voxels.shape
+    (k, j, i), (depth, height, width) = mask.corner, mask.voxels.shape
     labelmap.SetExtent(i, i + width - 1, j, j + height - 1, k, k + depth - 1)
-    labelmap.GetPointData().SetScalars(numpy_to_vtk(voxels.astype(np.uint8).ravel(), 1, vtk.VTK_UNSIGNED_CHAR))
+    if mask.voxels.size:
+        voxels = mask.voxels.astype(np.uint8).ravel()
+        labelmap.GetPointData().SetScalars(numpy_to_vtk(voxels, 1, vtk.VTK_UNSIGNED_CHAR))
+    else:
+        labelmap.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 1)
     labelmap.SetImageToWorldMatrix(slicer.util.vtkMatrixFromArray(geometry.ijk_to_ras))
     return labelmap
 
@@ -114,12 +119,12 @@ def _write_in_place(
     """Change only the cells that differ. False where Slicer's logic has to do it.
 
     The logic takes half a second for lesions at both ends of a large scan: it copies, compares and crops all that lies
-    between them. It has to do it where surfaces are shown in 3D, which it makes anew, and where nothing is there yet.
+    between them. It has to do it where surfaces are shown in 3D, which it makes anew, and where nothing was there or is left.
     """
     segments = segmentation.GetSegmentation()
     labelmap = labelmap_of(segmentation, segment_id)
     surface = slicer.vtkSegmentationConverter.GetClosedSurfaceRepresentationName()
-    if _voxels(labelmap) is None or segments.ContainsRepresentation(surface):
+    if mask.count == 0 or _voxels(labelmap) is None or segments.ContainsRepresentation(surface):
         return False
     segments.SeparateSegmentLabelmap(segment_id)
     labelmap = labelmap_of(segmentation, segment_id)
