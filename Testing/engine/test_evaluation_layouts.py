@@ -169,6 +169,13 @@ def test_a_changed_file_or_question_is_another_case(tmp_path: Path) -> None:
     assert read_cases(path)[0].fingerprint() != before.fingerprint()
 
 
+def test_the_documented_rows_are_the_papers_each_with_a_command() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    for row in PAPER_ROWS:
+        (line,) = [line for line in text.splitlines() if line.startswith(f"| {row.title} |")]
+        assert f"| {row.authors_dsc:g} |" in line and "`diffugts evaluate " in line
+
+
 def test_the_papers_rows_carry_the_authors_figures() -> None:
     figures = [row.authors_dsc for row in PAPER_ROWS]
     assert figures == [63.23, 43.61, 42.94, 38.72, 62.76, 47.51, 59.8, 44.7, 50.31]
