@@ -24,11 +24,10 @@ import torch
 from diffusers import DDPMScheduler, FlowMatchEulerDiscreteScheduler
 from scipy import ndimage
 
-from diffugts.foundation.autoencoder import CELL, ScanAutoencoder
+from diffugts.foundation.autoencoder import CELL
 from diffugts.foundation.denoiser import HoleDenoiser
-from diffugts.foundation.features import DEFAULT_TILE_VOXELS, Check, fast_arithmetic, interruptible
+from diffugts.foundation.features import Check, fast_arithmetic, interruptible
 from diffugts.foundation.noise_schedules import DenoisingScheduler, NoiseScheduler, flow_sigmas
-from diffugts.foundation.tiles import tiles
 
 CONTEXT_CELLS = 6
 """Known latent cells kept around the hole when only its surroundings are denoised."""
@@ -162,31 +161,6 @@ def decoded_box(hole: np.ndarray) -> tuple[slice, slice, slice]:
         low, high = (int(seen[0]), int(seen[-1]) + 1) if seen.size else (0, min(size, 1))
         slices.append(slice(max(0, low - DECODED_MARGIN_CELLS), min(size, high + DECODED_MARGIN_CELLS)))
     return slices[0], slices[1], slices[2]
-
-
-@torch.no_grad()
-def decode_box(
-    autoencoder: ScanAutoencoder,
-    latents: torch.Tensor,
-    box: tuple[slice, slice, slice],
-    check: Check | None = None,
-    tile_voxels: int = DEFAULT_TILE_VOXELS,
-) -> np.ndarray:
-    """Model intensities (k, j, i) of the cells in `box`, decoded from latents (1, 4, k, j, i) of the whole scan.
-
-    The decoder sees a halo of its own reach around the box, or around each tile of it.
-    """
-    halo = autoencoder.decoder_reach
-    size = [s.stop - s.start for s in box]
-    decoded = np.empty([n * CELL for n in size], np.float32)
-    with interruptible(autoencoder, check), fast_arithmetic(latents.device):
-        for tile in tiles(size, tile_voxels // CELL**3, halo, 1):
-            core = tuple(slice(s.start + c.start, s.start + c.stop) for s, c in zip(box, tile.core))
-            wide = tuple(slice(max(0, c.start - halo), min(n, c.stop + halo)) for c, n in zip(core, latents.shape[2:]))
-            voxels = autoencoder.decode(latents[(slice(None), slice(None)) + wide])[0, 0].float().cpu().numpy()
-            inner = tuple(slice((c.start - w.start) * CELL, (c.stop - w.start) * CELL) for c, w in zip(core, wide))
-            decoded[tuple(slice(c.start * CELL, c.stop * CELL) for c in tile.core)] = voxels[inner]
-    return decoded
 
 
 def pasted(latents: torch.Tensor, inpainting: Inpainting, number: int) -> torch.Tensor:

@@ -7,6 +7,7 @@ the region. The words name the result and steer nothing.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,10 +17,12 @@ import SimpleITK as sitk
 
 from diffugts.encoded import EncodedScan
 from diffugts.errors import RequestError
+from diffugts.findings.finding import Finding, Segmentation
+from diffugts.findings.lesions import VerdictRule, cut, measure_lesions, verdict
 from diffugts.foundation.autoencoder import CELL
 from diffugts.foundation.body import filled_body
 from diffugts.inpainting import CONTEXT_CELLS, hole_cells
-from diffugts.protocol import ProgressCallback, Region
+from diffugts.protocol import ProgressCallback, Quality, Region
 from diffugts.pseudo_healthy import PseudoHealthy, on_scan_grid
 from diffugts.scans.region import region_mask
 from diffugts.scans.scan import Geometry
@@ -96,6 +99,55 @@ def examine_marked_region(
     notes += encoded.notes
     score = np.where(allowed, score, np.float32(0)).astype(np.float32)
     return MarkedRegion(score, *on_scan_grid(encoded, healthy), tuple(notes))
+
+
+def segment_marked_region(
+    pipeline: DiffuGTSPipeline,
+    scan: EncodedScan,
+    descriptions: Sequence[str],
+    region: Region,
+    quality: Quality,
+    rule: VerdictRule,
+    smallest_lesion_ml: float,
+    seed: int,
+    progress: ProgressCallback | None,
+) -> Segmentation:
+    """A marked region's segmentation, as the pipeline returns it: the same score map for every description."""
+    start = time.perf_counter()
+    found = examine_marked_region(pipeline, scan, region, pipeline.preset.qualities[quality.value], seed, progress)
+    inpainted = time.perf_counter()
+    mask = cut(found.score, rule.threshold, smallest_lesion_ml, scan.scan.geometry)
+    lesions = measure_lesions(mask, found.score, scan.scan)
+    highest = float(found.score.max())
+    findings = []
+    for description in pipeline.understand(descriptions):
+        decision, notes = verdict(description.text, found.score, lesions, highest, rule)
+        findings.append(
+            Finding(
+                description=description.text,
+                score_map=found.score,
+                mask=mask,
+                verdict=decision,
+                highest_score=highest,
+                anomaly_score=highest,
+                threshold=rule.threshold,
+                lesions=lesions,
+                notes=[*description.notes, *notes, NO_ANOMALY_SCORE],
+            )
+        )
+    return Segmentation(
+        scan=scan.scan,
+        findings=findings,
+        pseudo_healthy=found.pseudo_healthy,
+        residual=found.residual,
+        hole=found.hole,
+        quality=quality,
+        seed=seed,
+        timings_s={"inpaint_s": inpainted - start, "measure_s": time.perf_counter() - inpainted},
+        model=pipeline.identity,
+        device=str(pipeline.device),
+        notes=[*scan.scan.notes, *found.notes],
+    )
 
 
 def surroundings(mask: np.ndarray, smallest: int) -> tuple[slice, slice, slice]:

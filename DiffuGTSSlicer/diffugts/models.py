@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from diffugts.pipeline import DiffuGTSPipeline
 
 INDEX = "model_index.json"
+PUBLISHED = ("maisi-ct", "maisi-ct-ddpm", "maisi-mr-brain")
+"""Models that are not shipped but made from NVIDIA's files (`maisi.published`)."""
+
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -49,6 +52,12 @@ def find_model(name_or_folder: str | Path) -> Path:
     folder = Path(name_or_folder)
     if (folder / INDEX).is_file():
         return folder
+    if str(name_or_folder) in PUBLISHED:
+        raise ModelError(
+            f"'{name_or_folder}' is NVIDIA's and not on this machine in a folder of that name. `diffugts models fetch "
+            f"{name_or_folder}` downloads it after you have agreed, `diffugts models convert` makes a model folder of it; give "
+            "that folder (docs/models.md)."
+        )
     known = ", ".join(f"'{path.name}'" for path in _shipped()) or "none"
     raise ModelError(
         f"There is no model '{name_or_folder}' (shipped with this installation: {known}). Give one of these names, or "

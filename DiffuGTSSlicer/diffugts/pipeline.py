@@ -46,13 +46,11 @@ from diffugts.foundation.features import (
     fast_arithmetic,
     pad_to_multiple,
     padding_multiple,
-    read_features,
-    read_latents,
 )
-from diffugts.foundation.memory import free_memory, in_tiles_that_fit, tile_voxels
 from diffugts.foundation.noise_schedules import NoiseScheduler
-from diffugts.inpainting import decode_box, decoded_box, hole_cells, inpaint, pasted
-from diffugts.marked_region import NO_ANOMALY_SCORE, examine_marked_region
+from diffugts.foundation.tiled import TiledFoundation
+from diffugts.inpainting import decoded_box, hole_cells, inpaint, pasted
+from diffugts.marked_region import segment_marked_region
 from diffugts.preset import ModelPreset, QualityLevel
 from diffugts.protocol import ProgressCallback, Quality, Region, Stage
 from diffugts.pseudo_healthy import PseudoHealthy, on_scan_grid, pseudo_healthy_scan
@@ -64,9 +62,6 @@ from diffugts.scans.working_grid import ScanOnGrid, to_working_grid
 BANK_FILE = "embedding_bank.safetensors"
 HALF = 2
 """The attention answers at every second voxel of the working grid."""
-
-UNLIMITED = 1 << 60
-"""Bytes no machine has."""
 
 NO_ATTENTION = (
     "The model '{name}' has no trained attention, so it cannot search a scan for what words describe. Mark a region "
@@ -175,13 +170,13 @@ class DiffuGTSPipeline(DiffusionPipeline):
         grid = replace(grid, intensities=intensities)
         number = modality_class(scan.modality, scan.sequence)
         check = _Counter(progress, Stage.ENCODING, self._layers() * (2 if mirror else 1))
-        features, notes = self._features(intensities, number, check)
+        features, notes = self.foundation.features(intensities, number, check)
         queries = self._queries(features)
         mirrored = None
         if mirror:
             multiple = padding_multiple(self.denoiser)
             padded = pad_to_multiple(torch.from_numpy(intensities)[None, None], multiple)[0, 0].numpy()
-            turned, _ = self._features(padded[:, :, ::-1], number, check)
+            turned, _ = self.foundation.features(padded[:, :, ::-1], number, check)
             mirrored = {stride: query.flip(-1) for stride, query in self._queries(turned).items()}
         return EncodedScan(scan, grid, number, features.latents, queries, mirrored, notes)
 
@@ -190,10 +185,8 @@ class DiffuGTSPipeline(DiffusionPipeline):
     ) -> EncodedScan:
         """The latents alone of a part of a scan's working grid: what inpainting needs."""
         check = _Counter(progress, Stage.ENCODING, self._layers(self.autoencoder.network.encoder))
-        latents, used = in_tiles_that_fit(
-            lambda most: read_latents(self.autoencoder, self.denoiser, part.intensities, most, check), self._tile()
-        )
-        return replace(scan, grid=part, latents=latents, queries={}, mirrored=None, notes=self._shortage(used))
+        latents, notes = self.foundation.latents(part.intensities, check)
+        return replace(scan, grid=part, latents=latents, queries={}, mirrored=None, notes=notes)
 
     def attend(
         self,
@@ -242,8 +235,8 @@ class DiffuGTSPipeline(DiffusionPipeline):
             self.crop_cells,
         )
         box = decoded_box(hole)
-        before = self.decoded(encoded.latents, box, check)
-        filled = [self.decoded(pasted(encoded.latents, result, n), box, check) for n in range(len(seeds))]
+        before = self.foundation.decoded(encoded.latents, box, check)
+        filled = [self.foundation.decoded(pasted(encoded.latents, result, n), box, check) for n in range(len(seeds))]
         return pseudo_healthy_scan(encoded, hole, result, before, np.median(filled, axis=0))
 
     def feature_residual(
@@ -251,7 +244,7 @@ class DiffuGTSPipeline(DiffusionPipeline):
     ) -> np.ndarray:
         """R_f (k, j, i) at half the working grid's resolution: the attention's logit before and after, where it differs."""
         grid = encoded.grid
-        features, _ = self._features(healthy.intensities, encoded.modality_class, check)
+        features, _ = self.foundation.features(healthy.intensities, encoded.modality_class, check)
         after = self._logits(self._queries(features), description, grid.modality, grid.sequence)[0]
         before = self._logits(encoded.queries, description, grid.modality, grid.sequence)[0]
         return (before - after).numpy()
@@ -284,8 +277,13 @@ class DiffuGTSPipeline(DiffusionPipeline):
             with _timed(timings, "encode_s"):
                 scan = self.encode(scan, progress, mirror=level.mirror)
         if self.attention is None:
-            return self._examined(scan, descriptions, quality, region, threshold, smallest_lesion_ml, seed, progress)
-        rule = VerdictRule(threshold if threshold is not None else self.preset.threshold, self.preset.uncertain_margin)
+            if region is None:
+                raise ModelError(NO_ATTENTION.format(name=self.preset.name))
+            rule = self._rule(threshold)
+            return segment_marked_region(
+                self, scan, descriptions, region, Quality(quality), rule, smallest_lesion_ml, seed, progress
+            )
+        rule = self._rule(threshold)
         allowed = region_mask(scan.scan.geometry, region) if region is not None else None
         asked = self.understand(descriptions)
         attentions: list[Attention] = []
@@ -370,47 +368,6 @@ class DiffuGTSPipeline(DiffusionPipeline):
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
-    def _examined(
-        self,
-        scan: EncodedScan,
-        descriptions: Sequence[str],
-        quality: str | Quality,
-        region: Region | None,
-        threshold: float | None,
-        smallest_lesion_ml: float,
-        seed: int,
-        progress: ProgressCallback | None,
-    ) -> Segmentation:
-        """The result for a marked region where there is no attention: one score map, whatever the words."""
-        if region is None:
-            raise ModelError(NO_ATTENTION.format(name=self.preset.name))
-        timings: dict[str, float] = {}
-        with _timed(timings, "inpaint_s"):
-            found = examine_marked_region(
-                self, scan, region, self.preset.qualities[Quality(quality).value], seed, progress
-            )
-        rule = VerdictRule(threshold if threshold is not None else self.preset.threshold, self.preset.uncertain_margin)
-        with _timed(timings, "measure_s"):
-            mask = cut(found.score, rule.threshold, smallest_lesion_ml, scan.scan.geometry)
-            highest = float(found.score.max())
-            asked = [Attention(d, found.score, highest) for d in self.understand(descriptions)]
-            findings = [self._finding(scan, a, found.score, mask, rule) for a in asked]
-        for finding in findings:
-            finding.notes.append(NO_ANOMALY_SCORE)
-        return Segmentation(
-            scan=scan.scan,
-            findings=findings,
-            pseudo_healthy=found.pseudo_healthy,
-            residual=found.residual,
-            hole=found.hole,
-            quality=Quality(quality),
-            seed=seed,
-            timings_s=timings,
-            model=self.identity,
-            device=str(self.device),
-            notes=[*scan.scan.notes, *found.notes],
-        )
-
     def _inpaint_suspected(
         self,
         scan: EncodedScan,
@@ -472,38 +429,13 @@ class DiffuGTSPipeline(DiffusionPipeline):
         """Latent cells the denoiser sees at least along each axis, on this device."""
         return self.preset.crop_cells_on_cpu if self.device.type == "cpu" else self.preset.crop_cells
 
-    def _features(
-        self, intensities: np.ndarray, number: int, check: Check | None
-    ) -> tuple[ScanFeatures, tuple[str, ...]]:
-        """Features of a scan in tiles that fit, and a note where they had to be smaller than usual."""
-        features, used = in_tiles_that_fit(
-            lambda most: read_features(self.autoencoder, self.denoiser, intensities, number, most, check), self._tile()
-        )
-        return features, self._shortage(used)
-
-    def decoded(self, latents: torch.Tensor, box: tuple[slice, slice, slice], check: Check | None = None) -> np.ndarray:
-        """Model intensities (k, j, i) of a box of latent cells, in tiles that fit."""
-        decoded, _ = in_tiles_that_fit(
-            lambda most: decode_box(self.autoencoder, latents, box, check, most), self._tile()
-        )
-        return decoded
-
-    def _tile(self) -> int:
-        """Voxels that may pass through the autoencoder at once, by what memory there is now."""
-        return tile_voxels(self._widest, free_memory(self.device), self.low_memory, self.device.type == "cuda")
-
-    def _shortage(self, used: int) -> tuple[str, ...]:
-        """A sentence for the user where tiles of `used` voxels are smaller than this device usually takes."""
-        usual = tile_voxels(self._widest, UNLIMITED, self.low_memory, self.device.type == "cuda")
-        if used >= usual:
-            return ()
-        exact = self.autoencoder.config["normalisation"] == "none"
-        effect = "The result is the same." if exact else "The result may differ a little from one with more memory."
-        return (f"Memory was short: the scan was encoded in tiles of {used / 1e6:.1f} million voxels. {effect}",)
-
     @property
-    def _widest(self) -> int:
-        return int(self.autoencoder.config["channels"][0])
+    def foundation(self) -> TiledFoundation:
+        """Autoencoder and denoiser, in tiles that fit."""
+        return TiledFoundation(self.autoencoder, self.denoiser, self.low_memory)
+
+    def _rule(self, threshold: float | None) -> VerdictRule:
+        return VerdictRule(threshold if threshold is not None else self.preset.threshold, self.preset.uncertain_margin)
 
     @property
     def _heads(self) -> AnomalyAttention:

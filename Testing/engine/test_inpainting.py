@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from diffugts.inpainting import blended, decode_box, hole_cells, inpaint, pasted
+from diffugts.foundation.decoding import decode_box
+from diffugts.inpainting import blended, hole_cells, inpaint, pasted
 from small_model import small_pipeline
 
 SHAPE = (28, 24, 32)

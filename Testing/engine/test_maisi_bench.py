@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 import torch
 
@@ -111,6 +112,31 @@ def test_other_errors_are_not_taken_for_short_memory() -> None:
 
 
 def test_tiles_are_chosen_from_free_memory_in_halves() -> None:
-    plenty, short = tile_voxels(64, 10**12), tile_voxels(64, 2 * 10**9)
+    plenty, short = tile_voxels(64, 36, 10**12), tile_voxels(64, 36, 2 * 10**9)
     assert plenty == 3_000_000 and plenty % short == 0 and short < plenty
-    assert tile_voxels(64, 10**12, low_memory=True) < plenty < tile_voxels(64, 10**12, gpu=True)
+    assert tile_voxels(64, 36, 10**12, low_memory=True) < plenty < tile_voxels(64, 36, 10**12, gpu=True)
+
+
+def test_smaller_tiles_than_usual_are_told_where_they_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    from diffugts.foundation import memory, tiled
+    from diffugts.maisi.assembly import empty_foundation
+
+    foundation = tiled.TiledFoundation(*empty_foundation(narrowed(published_model("maisi-ct"))))
+    scan = np.random.default_rng(0).random((64, 64, 96), np.float32)
+    assert foundation.latents(scan)[1] == ()
+    monkeypatch.setattr(memory, "CHANNEL_VOXELS", 8 * 260_000)
+    monkeypatch.setattr(memory, "LEAST_CORE_VOXELS", -48)
+    monkeypatch.setattr(tiled, "free_memory", lambda device: 8 * 24 * 300_000)
+    encode, asked = type(foundation.autoencoder).encode, []
+
+    def short_of_memory(self, voxels, *arguments):
+        asked.append(voxels.numel())
+        if len(asked) == 1:
+            raise RuntimeError("CUDA out of memory")
+        return encode(self, voxels, *arguments)
+
+    monkeypatch.setattr(type(foundation.autoencoder), "encode", short_of_memory)
+    monkeypatch.setattr(memory, "SMALLEST_TILE_VOXELS", 1000)
+    latents, notes = foundation.latents(scan)
+    assert latents.shape == (1, 4, 16, 16, 24)
+    assert "Memory was short" in notes[0] and "may differ a little" in notes[0]

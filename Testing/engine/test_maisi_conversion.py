@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from diffugts import models
 from diffugts.errors import ModelError
 from diffugts.maisi.conversion import convert
 from diffugts.maisi.published import PUBLISHED, published_model
-from diffugts.models import load_pipeline
+from diffugts.models import find_model, load_pipeline
 from diffugts.pipeline import DiffuGTSPipeline
 from maisi_files import SCALE_FACTOR, PublishedFiles, write_published_files
 
@@ -189,3 +190,24 @@ def test_an_output_that_holds_something_is_left_alone(ct: PublishedFiles, tmp_pa
     with pytest.raises(ModelError, match="not empty"):
         convert(ct.folder, ct.model, tmp_path / "model")
     assert (tmp_path / "model" / "notes.txt").read_text() == "mine"
+
+
+def test_a_published_model_that_is_not_here_is_told_how_to_come_by() -> None:
+    assert set(models.PUBLISHED) == set(PUBLISHED)
+    with pytest.raises(ModelError, match="models fetch maisi-ct.*models convert"):
+        find_model("maisi-ct")
+
+
+def test_the_presets_fit_their_networks() -> None:
+    from diffugts.foundation.denoiser import HoleDenoiser
+    from diffugts.foundation.features import padding_multiple
+    from diffugts.maisi.published import DIMENSION_MULTIPLE
+    from maisi_files import narrowed
+
+    for name in PUBLISHED:
+        model = narrowed(published_model(name))
+        assert model.denoiser["spacing_mm"] == model.preset.spacing_mm
+        assert padding_multiple(HoleDenoiser(**model.denoiser)) == DIMENSION_MULTIPLE
+        assert model.preset.crop_cells * 4 * model.preset.spacing_mm >= (
+            256 if "MR" in model.preset.modalities else 384
+        )

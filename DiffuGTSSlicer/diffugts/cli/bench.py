@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from diffugts.errors import InstallationError, RequestError
+from diffugts.protocol import Quality
 
 if TYPE_CHECKING:
     from diffugts.pipeline import DiffuGTSPipeline
@@ -31,7 +32,9 @@ def bench(
     ] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
     low_memory: Annotated[bool, typer.Option("--low-memory", help="Smaller tiles, for cards of 8 GB.")] = False,
-    quality: Annotated[str, typer.Option(help="Whose number of steps is timed (with --random-weights).")] = "standard",
+    quality: Annotated[
+        Quality, typer.Option(help="Whose number of steps is timed (with --random-weights).")
+    ] = Quality.STANDARD,
     plain_loop: Annotated[bool, typer.Option(help="Also time the plain 50-step loop over the whole volume.")] = True,
     equivalence: Annotated[
         bool, typer.Option(help="Measure how far every shortcut is from the exact way, instead of times.")
@@ -62,7 +65,7 @@ def bench(
     if not random_weights:
         typer.echo(json.dumps(measure_speed(pipeline, enlarged(source, voxels), plain_loop).as_json(), indent=2))
         return
-    steps = pipeline.preset.qualities[quality].steps
+    steps = pipeline.preset.qualities[quality.value].steps
     whole = _stretched(source, voxels, pipeline.preset.spacing_mm)
     report = measure_foundation_speed(pipeline, whole, steps, plain_loop).as_json()
     typer.echo(json.dumps({"model": model, "random_weights": True, "steps": steps, **report}, indent=2))

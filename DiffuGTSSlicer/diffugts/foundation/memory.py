@@ -18,8 +18,11 @@ CHANNEL_VOXELS = 192_000_000
 SMALL_CHANNEL_VOXELS = 40_000_000
 """Voxels of a tile times channels of a network's widest level: by default, and in low-memory mode."""
 
-LARGEST_GPU_TILES = 4
+LARGEST_GPU_TILES = 2
 """A GPU with room for it takes tiles so much larger: fewer halos are computed twice."""
+
+LEAST_CORE_VOXELS = 48
+"""A tile's side without its halos, at least: below that almost all of the arithmetic would go into halos."""
 
 BYTES_PER_CHANNEL_VOXEL = 24
 """Memory per voxel and channel of the widest level: some six activations of 4 bytes live at once (docs/benchmarks.md)."""
@@ -37,11 +40,12 @@ def free_memory(device: torch.device) -> int:
     return int(psutil.virtual_memory().available)
 
 
-def tile_voxels(channels: int, free_bytes: int, low_memory: bool = False, gpu: bool = False) -> int:
-    """Voxels that may pass at once through a network whose widest level has `channels` channels."""
+def tile_voxels(channels: int, halo: int, free_bytes: int, low_memory: bool = False, gpu: bool = False) -> int:
+    """Voxels that may pass at once through a network of `channels` channels at its widest, tiles having a `halo` in voxels."""
     voxels = (SMALL_CHANNEL_VOXELS if low_memory else CHANNEL_VOXELS) // channels
     if gpu and not low_memory:
         voxels *= LARGEST_GPU_TILES
+    voxels = max(voxels, (2 * halo + LEAST_CORE_VOXELS) ** 3)
     while voxels * channels * BYTES_PER_CHANNEL_VOXEL > free_bytes and voxels > SMALLEST_TILE_VOXELS:
         voxels //= 2
     return voxels

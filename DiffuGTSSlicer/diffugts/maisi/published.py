@@ -21,8 +21,9 @@ DIMENSION_MULTIPLE = 32
 4 voxels (NVIDIA's scripts ask for 16 when generating and use 128 in training, docs/inference.md,
 scripts/diff_model_create_training_data.py)."""
 
-SMALLEST_FIELD_MM = 384
-"""Smallest field of view across the trunk for which NVIDIA's scripts generate (scripts/sample.py, check_input_ct)."""
+CROP_CELLS = 64
+"""Latent cells the denoiser sees at least: 384 mm of the trunk at 1.5 mm, 256 mm of the head at 1 mm, the smallest fields of
+view that NVIDIA recommends (scripts/sample_mask.py). On a CPU half of that, or one step would take many seconds."""
 
 
 @dataclass(frozen=True)
@@ -155,8 +156,8 @@ PUBLISHED = {
             spacing_mm=1.5,
             ct_curve=MAISI_CT_CURVE,
             start_sigma=1.0,
-            crop_cells=64,
-            crop_cells_on_cpu=32,
+            crop_cells=CROP_CELLS,
+            crop_cells_on_cpu=CROP_CELLS // 2,
             qualities=FLOW_QUALITIES,
         ),
         AUTOENCODER_V1,
@@ -175,8 +176,8 @@ PUBLISHED = {
             spacing_mm=1.5,
             ct_curve=MAISI_CT_CURVE,
             start_sigma=1.0,
-            crop_cells=64,
-            crop_cells_on_cpu=32,
+            crop_cells=CROP_CELLS,
+            crop_cells_on_cpu=CROP_CELLS // 2,
             qualities=DENOISING_QUALITIES,
         ),
         AUTOENCODER_V1,
@@ -196,8 +197,8 @@ PUBLISHED = {
             ct_curve=MAISI_CT_CURVE,
             mr_range="all voxels",
             start_sigma=1.0,
-            crop_cells=64,
-            crop_cells_on_cpu=32,
+            crop_cells=CROP_CELLS,
+            crop_cells_on_cpu=CROP_CELLS // 2,
             qualities=FLOW_QUALITIES,
         ),
         AUTOENCODER_V1,
