@@ -10,13 +10,14 @@ READY := $(VENV)/.diffugts-ready
 export SCAN PROMPT MODALITY
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint bench icon sample-data screenshots public-address clean
+.PHONY: help venv demo test lint bench bench-slicer icon sample-data screenshots public-address clean
 
 help:
 	@echo 'make demo      segment the generated demo scan, or your own: make demo SCAN=scan.nrrd PROMPT="liver tumour"'
 	@echo 'make test      all tests'
 	@echo 'make lint      style (ruff) and types (mypy)'
 	@echo 'make bench     stage times and memory on this machine, as JSON'
+	@echo 'make bench-slicer   how long the Slicer side holds up the window, as JSON'
 	@echo 'make venv      only the environment in $(VENV), by PYTHON=$(PYTHON)'
 	@echo 'make icon      draw the icons of extension and module again'
 	@echo 'make sample-data      make the scan of the tutorial again'
@@ -55,6 +56,9 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/diffugts bench --json
+
+bench-slicer: $(READY)
+	$(BIN)/python Testing/slicer/benchmark.py
 
 public-address:
 	$(PYTHON) Resources/public_address.py
