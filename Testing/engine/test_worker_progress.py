@@ -15,17 +15,25 @@ from diffugts.worker.progress import (
     Progress,
     ProgressTracker,
     StageTimes,
+    parts_of,
     stages_of,
 )
+
+EXPECTED_S = {stage: MEASURED_S[stage] * parts_of(stage, 1) for stage in Stage}
+"""Of a job with one description."""
 
 
 class Job:
     """A tracker, its clock and its reports."""
 
-    def __init__(self, quality: Quality = Quality.STANDARD, times: StageTimes | None = None) -> None:
+    def __init__(
+        self, quality: Quality = Quality.STANDARD, times: StageTimes | None = None, descriptions: int = 1
+    ) -> None:
         self.now = 100.0
         self.reports: list[Progress] = []
-        self.tracker = ProgressTracker(quality, self.reports.append, times=times, clock=lambda: self.now)
+        self.tracker = ProgressTracker(
+            quality, self.reports.append, times=times, clock=lambda: self.now, descriptions=descriptions
+        )
 
     def work(self, stage: Stage, seconds: float, steps: int = 20) -> None:
         """Go through a stage in equal steps."""
@@ -60,7 +68,7 @@ def test_every_new_stage_is_reported_at_once() -> None:
 def test_a_known_machine_gets_a_right_estimate_from_the_first_report() -> None:
     times = StageTimes()
     first = Job(times=times)
-    seconds = {stage: 2.0 * MEASURED_S[stage] for stage in Stage}
+    seconds = {stage: 2.0 * EXPECTED_S[stage] for stage in Stage}
     for stage in Stage:
         first.work(stage, seconds[stage])
     first.tracker.finished()
@@ -79,19 +87,32 @@ def test_a_known_machine_gets_a_right_estimate_from_the_first_report() -> None:
 def test_a_slow_job_moves_the_estimate_while_it_runs() -> None:
     job = Job()
     for stage in (Stage.READING, Stage.LOADING):
-        job.work(stage, 3 * MEASURED_S[stage])
-    job.work(Stage.ENCODING, 3 * MEASURED_S[Stage.ENCODING])
-    left = 3 * sum(MEASURED_S[stage] for stage in list(Stage)[3:])
+        job.work(stage, 3 * EXPECTED_S[stage])
+    job.work(Stage.ENCODING, 3 * EXPECTED_S[Stage.ENCODING])
+    left = 3 * sum(EXPECTED_S[stage] for stage in list(Stage)[3:])
     assert job.reports[-1].eta_s == pytest.approx(left, rel=0.35)
+
+
+def test_what_one_description_took_foretells_what_fifty_will_take() -> None:
+    times = StageTimes()
+    one = Job(Quality.FAST, times)
+    for stage in stages_of(Quality.FAST):
+        one.work(stage, EXPECTED_S[stage])
+    one.tracker.finished()
+    fifty = Job(Quality.FAST, times, descriptions=50)
+    fifty.tracker(Stage.READING, 0, 1)
+    expected = sum(MEASURED_S[stage] * parts_of(stage, 50) for stage in stages_of(Quality.FAST))
+    assert fifty.reports[0].eta_s == pytest.approx(expected, rel=0.05)
+    assert expected > 20 * MEASURED_S[Stage.ATTENDING]
 
 
 def test_stages_that_are_skipped_count_as_done() -> None:
     times = StageTimes()
     times.learn(MEASURED_S)
     job = Job(times=times)
-    job.work(Stage.READING, MEASURED_S[Stage.READING])
+    job.work(Stage.READING, EXPECTED_S[Stage.READING])
     job.tracker(Stage.ATTENDING, 0, 1)
-    assert job.reports[-1].eta_s == pytest.approx(sum(MEASURED_S[s] for s in list(Stage)[3:]), rel=0.05)
+    assert job.reports[-1].eta_s == pytest.approx(sum(EXPECTED_S[s] for s in list(Stage)[3:]), rel=0.05)
 
 
 def test_a_cancelled_job_stops_at_the_next_step_without_a_report() -> None:

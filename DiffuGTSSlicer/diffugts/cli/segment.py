@@ -103,7 +103,8 @@ def carry_out(request: Request, display: Display, picture: bool) -> ResultManife
     from diffugts.worker.progress import ProgressTracker
     from diffugts.worker.shelf import ModelShelf
 
-    return run_request(request, ModelShelf(), ProgressTracker(request.quality, display.progress), picture)
+    tracker = ProgressTracker(request.quality, display.progress, descriptions=len(request.descriptions))
+    return run_request(request, ModelShelf(), tracker, picture)
 
 
 def parse_region(text: str) -> Region:

@@ -59,8 +59,19 @@ class Progress:
         return {**asdict(self), "stage": self.stage.value}
 
 
+FILES_OF_ALL = 3
+"""Volumes that are written once, however many descriptions there are: pseudo-healthy scan, residual and segmentation."""
+
+
+def parts_of(stage: Stage, descriptions: int) -> int:
+    """How many equal parts a stage has with so many descriptions: each is looked for, and written, by itself."""
+    if stage is Stage.ATTENDING:
+        return descriptions
+    return descriptions + FILES_OF_ALL if stage is Stage.WRITING else 1
+
+
 class StageTimes:
-    """Expected seconds per stage, corrected by every finished job. Whoever runs several jobs owns one."""
+    """Expected seconds per part of a stage, corrected by every finished job. Whoever runs several jobs owns one."""
 
     def __init__(self, seconds: Mapping[Stage, float] | None = None) -> None:
         self._seconds = dict(seconds or MEASURED_S)
@@ -71,7 +82,7 @@ class StageTimes:
         return self._seconds[stage]
 
     def learn(self, measured: Mapping[Stage, float]) -> None:
-        """Take in the seconds of the stages that a finished job went through."""
+        """Take in the seconds per part of the stages that a finished job went through."""
         for stage, seconds in measured.items():
             rate = LEARNING_RATE if self.learnt else 1.0
             self._seconds[stage] += rate * (max(seconds, 0.01) - self._seconds[stage])
@@ -93,6 +104,7 @@ class ProgressTracker:
         check: called first, at every call, with the stage; raises `Cancelled` to stop the job.
         times: expected seconds, learnt from when the job is `finished`.
         clock: seconds that only grow.
+        descriptions: how many are looked for.
     """
 
     def __init__(
@@ -102,8 +114,10 @@ class ProgressTracker:
         check: Callable[[Stage], None] = lambda stage: None,
         times: StageTimes | None = None,
         clock: Callable[[], float] = time.monotonic,
+        descriptions: int = 1,
     ) -> None:
         self._stages = stages_of(quality)
+        self._parts = {stage: parts_of(stage, descriptions) for stage in Stage}
         self._report, self._check, self._clock = report, check, clock
         self._times = times or StageTimes()
         self._known_machine = self._times.learnt
@@ -127,7 +141,7 @@ class ProgressTracker:
     def finished(self) -> None:
         """The job is done: its stages' times become the next job's expectation."""
         self._leave(self._clock())
-        self._times.learn(self._spent)
+        self._times.learn({stage: seconds / self._parts[stage] for stage, seconds in self._spent.items()})
 
     def _leave(self, now: float) -> None:
         if self._stage is not None:
@@ -137,8 +151,9 @@ class ProgressTracker:
         share = min(max(done / total, 0.0), 1.0) if total > 0 else 0.0
         passed = [s for s in self._stages if ORDER.index(s) < ORDER.index(stage)]
         coming = [s for s in self._stages if ORDER.index(s) > ORDER.index(stage)]
-        expected_done = sum(self._times[s] for s in passed if s in self._spent) + share * self._times[stage]
-        expected_left = (1 - share) * self._times[stage] + sum(self._times[s] for s in coming)
+        expected = {s: self._times[s] * self._parts[s] for s in Stage}
+        expected_done = sum(expected[s] for s in passed if s in self._spent) + share * expected[stage]
+        expected_left = (1 - share) * expected[stage] + sum(expected[s] for s in coming)
         fraction = expected_done / (expected_done + expected_left)
         self._fraction = max(self._fraction, fraction)
         spent = sum(self._spent.get(s, 0.0) for s in passed) + now - self._stage_began

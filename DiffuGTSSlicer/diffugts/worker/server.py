@@ -127,7 +127,9 @@ class Worker:
         def report(progress: Progress) -> None:
             self._tell(Event("progress", {"job": job.name, **progress.as_fields()}))
 
-        tracker = ProgressTracker(request.quality, report, job.check, self._times)
+        tracker = ProgressTracker(
+            request.quality, report, job.check, self._times, descriptions=len(request.descriptions)
+        )
         manifest = run_request(request, self._shelf, tracker)
         if manifest.status == DONE:
             tracker.finished()
