@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -11,8 +11,6 @@ from typer.core import TyperGroup
 from diffugts.errors import RequestError
 
 if TYPE_CHECKING:
-    from click import Context
-
     from diffugts.evaluation.layouts import Layout
     from diffugts.evaluation.methods import Method
     from diffugts.pipeline import DiffuGTSPipeline
@@ -23,7 +21,7 @@ CASES = "cases"
 class CasesUnlessNamed(TyperGroup):
     """`diffugts evaluate DATA` is `diffugts evaluate cases DATA`: the usual question needs no further word."""
 
-    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
             args = [CASES, *args]
         return super().parse_args(ctx, args)

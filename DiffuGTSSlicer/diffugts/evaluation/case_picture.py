@@ -6,6 +6,7 @@ a false positive is seen, not guessed.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -32,24 +33,37 @@ DOTS_PER_INCH = 110
 LOWEST_SHOWN = 0.15
 
 
+@dataclass(frozen=True)
+class _Views:
+    """What is shown, as volumes in axial view, or as one slice of each; None where the method has no such answer."""
+
+    scan: np.ndarray
+    truth: np.ndarray
+    mask: np.ndarray
+    score: np.ndarray | None
+    healthy: np.ndarray | None
+
+    def at(self, number: int) -> _Views:
+        """One slice."""
+        score, healthy = (None if volume is None else volume[number] for volume in (self.score, self.healthy))
+        return _Views(self.scan[number], self.truth[number], self.mask[number], score, healthy)
+
+
 def draw_case(scan: Scan, truth: np.ndarray, prediction: Prediction, path: Path) -> None:
     """Draw one method's answer to a case into a PNG. Raises OSError."""
     view = AxialView.of(scan.geometry)
-    turned = {
-        "scan": view.turned(scan.voxels),
-        "truth": view.turned(truth),
-        "mask": view.turned(prediction.mask),
-        "score": None if prediction.score_map is None else view.turned(prediction.score_map),
-        "healthy": None if prediction.pseudo_healthy is None else view.turned(prediction.pseudo_healthy),
-    }
-    slices = shown_slices(turned["truth"], turned["mask"], turned["score"])
-    window = grey_scale(scan, truth | prediction.mask if not truth.any() else truth)
-    shape, spacing = turned["scan"].shape[1:], view.spacing_mm[1:]
-    extent = (shape[1] * spacing[1], shape[0] * spacing[0])
+    score, healthy = (
+        None if volume is None else view.turned(volume) for volume in (prediction.score_map, prediction.pseudo_healthy)
+    )
+    volumes = _Views(view.turned(scan.voxels), view.turned(truth), view.turned(prediction.mask), score, healthy)
+    slices = shown_slices(volumes.truth, volumes.mask, volumes.score)
+    window = grey_scale(scan, truth if truth.any() else prediction.mask)
+    rows, columns = volumes.scan.shape[1:]
+    extent = (columns * view.spacing_mm[2], rows * view.spacing_mm[1])
     figure, panes = _figure(extent, len(slices))
     for row, number in zip(panes, slices):
-        _draw_row(row, {k: None if v is None else v[number] for k, v in turned.items()}, extent, window, prediction)
-        _say(row[0], f"slice {number + 1} of {len(turned['scan'])}", 0.03, QUIET, 7)
+        _draw_row(row, volumes.at(number), extent, window, prediction)
+        _say(row[0], f"slice {number + 1} of {len(volumes.scan)}", 0.03, QUIET, 7)
     figure.savefig(path, dpi=DOTS_PER_INCH, facecolor=BACKGROUND)
 
 
@@ -87,32 +101,35 @@ def grey_scale(scan: Scan, where: np.ndarray) -> tuple[float, float]:
 
 def _draw_row(
     panes: list[Axes],
-    images: dict[str, np.ndarray | None],
+    shown: _Views,
     extent: tuple[float, float],
     window: tuple[float, float],
     prediction: Prediction,
 ) -> None:
-    scan, truth, mask = images["scan"], images["truth"], images["mask"]
-    assert scan is not None and truth is not None and mask is not None
     for axes, title in zip(panes, PANES):
-        shown = scan if title != "Pseudo-healthy" or images["healthy"] is None else images["healthy"]
+        image = shown.healthy if title == PANES[4] and shown.healthy is not None else shown.scan
         axes.imshow(
-            shown, extent=(0, *extent, 0), cmap="gray", vmin=window[0], vmax=window[1], interpolation="bilinear"
+            image, extent=(0, *extent, 0), cmap="gray", vmin=window[0], vmax=window[1], interpolation="bilinear"
         )
         _say(axes, title, 0.97, TEXT, 9)
-    _outline(panes[1], truth, extent, TRUTH_COLOUR)
-    _outline(panes[2], truth, extent, TRUTH_COLOUR, 0.8)
-    _outline(panes[2], mask, extent, MASK_COLOUR)
-    if images["score"] is None:
+    _outline(panes[1], shown.truth, extent, TRUTH_COLOUR)
+    _outline(panes[2], shown.truth, extent, TRUTH_COLOUR, 0.8)
+    _outline(panes[2], shown.mask, extent, MASK_COLOUR)
+    if shown.score is None:
         _blank(panes[3], "this method has\nno score map")
     else:
-        heat = np.ma.masked_less(images["score"], LOWEST_SHOWN)
         panes[3].imshow(
-            heat, extent=(0, *extent, 0), cmap=colormaps["inferno"], vmin=0, vmax=1, alpha=0.62, interpolation="nearest"
+            np.ma.masked_less(shown.score, LOWEST_SHOWN),
+            extent=(0, *extent, 0),
+            cmap=colormaps["inferno"],
+            vmin=0,
+            vmax=1,
+            alpha=0.62,
+            interpolation="nearest",
         )
-        _outline(panes[3], images["score"] > prediction.threshold, extent, "white", 0.7)
-        _say(panes[3], f"highest here {float(images['score'].max()):.2f}", 0.03, QUIET, 7)
-    if images["healthy"] is None:
+        _outline(panes[3], shown.score > prediction.threshold, extent, "white", 0.7)
+        _say(panes[3], f"highest here {float(shown.score.max()):.2f}", 0.03, QUIET, 7)
+    if shown.healthy is None:
         _blank(panes[4], "nothing was\npainted anew")
 
 

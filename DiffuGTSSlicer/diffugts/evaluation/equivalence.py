@@ -22,7 +22,7 @@ from diffugts.scans.working_grid import to_working_grid
 HALOS = (0, 8, 16, 24, 36)
 """Voxels; all multiples of a latent cell."""
 
-DECODER_HALOS = (0, 2, 4, 6, 9)
+DECODER_HALOS = (0, 2, 4, 6, 8, 10)
 """Latent cells."""
 
 TILES = 3
@@ -156,8 +156,8 @@ def _decoded(
 ) -> np.ndarray:
     """A box decoded in single precision with a halo of latent cells."""
     wide = tuple(slice(max(0, s.start - halo), min(n, s.stop + halo)) for s, n in zip(box, latents.shape[2:]))
-    decoded = _array(pipeline.autoencoder.decode(latents[(slice(None), slice(None)) + wide]))
-    return decoded[tuple(slice((s.start - w.start) * CELL, (s.stop - w.start) * CELL) for s, w in zip(box, wide))]
+    inner = tuple(slice(s.start - w.start, s.stop - w.start) for s, w in zip(box, wide))
+    return _array(pipeline.autoencoder.decode_part(latents[(slice(None), slice(None)) + wide], inner))
 
 
 def _central_hole(shape: tuple[int, ...], side: float) -> np.ndarray:

@@ -33,8 +33,8 @@ from diffugts.scans.scan import Scan
 
 RUN_FILE, CASE_FILE, CASES = "run.json", "case.json", "cases"
 
-Study = Callable[[EvaluationCase, Scan, np.ndarray, dict[str, Prediction]], dict[str, Any]]
-"""Looks at a model beyond its mask; what it returns is kept with the case's figures."""
+Study = Callable[[EvaluationCase, Scan, np.ndarray, Prediction], dict[str, Any]]
+"""Looks at a model beyond its mask, given the last method's answer; what it returns is kept with the case's figures."""
 
 
 @dataclass(frozen=True)
@@ -125,15 +125,13 @@ class EvaluationRun:
         scan = case.scan()
         truth = case.truth(scan)
         spacing = tuple(reversed(scan.geometry.spacing_mm))
-        predictions: dict[str, Prediction] = {}
         figures: dict[str, Figures] = {}
-        for method in self.methods:
-            prediction = method.segment(case.scan() if predictions else scan, case.description)
+        for method in self.methods:  # one answer is held at a time: maps of a large scan fill the memory
+            prediction = method.segment(scan, case.description)
             figures[method.name] = Figures.of(prediction, truth, spacing, case.rules)
-            predictions[method.name] = prediction
             if pictures is not None:
                 draw_case(scan, truth, prediction, pictures / f"{method.name}.png")
-        studies = study(case, scan, truth, predictions) if study is not None else {}
+        studies = study(case, scan, truth, prediction) if study is not None else {}
         truth_ml = float(truth.sum()) * scan.geometry.voxel_ml
         return self._record(case, scan.modality, truth_ml=truth_ml, figures=figures, studies=studies)
 

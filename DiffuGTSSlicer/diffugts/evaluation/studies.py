@@ -42,16 +42,14 @@ class ModelStudies:
     def __init__(self, pipeline: DiffuGTSPipeline) -> None:
         self.pipeline = pipeline
 
-    def __call__(
-        self, case: EvaluationCase, scan: Scan, truth: np.ndarray, predictions: dict[str, Prediction]
-    ) -> dict[str, Any]:
+    def __call__(self, case: EvaluationCase, scan: Scan, truth: np.ndarray, prediction: Prediction) -> dict[str, Any]:
         """Figures by study; which ones depends on what is known of the case."""
         pipeline = self.pipeline
         encoded = pipeline.encode(scan)
         if not truth.any():
             seed = 1000 + zlib.crc32(case.name.encode()) % 100_000
             return {"counterfactual": list(counterfactuals(pipeline, encoded, seed))}
-        score = next((p.score_map for p in reversed(predictions.values()) if p.score_map is not None), None)
+        score = prediction.score_map
         figures: dict[str, Any] = {
             "ellipsoid_dice": dice(centred_ellipsoid(truth.shape, tuple(reversed(scan.geometry.spacing_mm))), truth),
             "hole": asdict(true_mask_effect(pipeline, encoded, truth)),

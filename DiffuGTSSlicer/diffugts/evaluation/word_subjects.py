@@ -18,10 +18,11 @@ FIRST_SEED = 500
 
 def generated_subjects(seeds: int = 3, bodies: Sequence[str] | None = None) -> Iterator[WordSubject]:
     """Every generated body with its lesion and its healthy twin, `seeds` times. Raises RequestError for another body."""
-    known = get_args(Body)
-    for body in bodies or known:
-        if body not in known:
-            raise RequestError(f"There is no generated body '{body}', only {', '.join(known)}.")
+    known: tuple[Body, ...] = get_args(Body)
+    strange = [body for body in bodies or () if body not in known]
+    if strange:
+        raise RequestError(f"There is no generated body '{strange[0]}', only {', '.join(known)}.")
+    for body in (body for body in known if bodies is None or body in bodies):
         for seed in range(FIRST_SEED, FIRST_SEED + seeds):
             scan, truth, description = demo_case(seed, body)
             twin = draw_phantom(seed, body, "MR" if scan.modality == "MR" else "CT", sequence=scan.sequence).scan
