@@ -119,18 +119,24 @@ def _write_in_place(
     """Change only the cells that differ. False where Slicer's logic has to do it.
 
     The logic takes half a second for lesions at both ends of a large scan: it copies, compares and crops all that lies
-    between them. It has to do it where surfaces are shown in 3D, which it makes anew, and where nothing was there or is left.
+    between them. It has to do it where surfaces are shown in 3D, which it makes anew, and where nothing is left.
     """
     segments = segmentation.GetSegmentation()
     labelmap = labelmap_of(segmentation, segment_id)
     surface = slicer.vtkSegmentationConverter.GetClosedSurfaceRepresentationName()
-    if mask.count == 0 or _voxels(labelmap) is None or segments.ContainsRepresentation(surface):
+    if mask.count == 0 or labelmap is None or segments.ContainsRepresentation(surface):
         return False
-    segments.SeparateSegmentLabelmap(segment_id)
-    labelmap = labelmap_of(segmentation, segment_id)
-    if _offset(labelmap, geometry) > 0 or labelmap.GetScalarType() != vtk.VTK_UNSIGNED_CHAR:
+    if _voxels(labelmap) is not None:
+        segments.SeparateSegmentLabelmap(segment_id)
+        labelmap = labelmap_of(segmentation, segment_id)
+        if _offset(labelmap, geometry) > 0 or labelmap.GetScalarType() != vtk.VTK_UNSIGNED_CHAR:
+            return False
+        before = read_segment(segmentation, segment_id, geometry) if before is None else before
+    elif _is_shared(segments, segment_id, labelmap):
         return False
-    before = read_segment(segmentation, segment_id, geometry) if before is None else before
+    else:
+        labelmap.SetImageToWorldMatrix(slicer.util.vtkMatrixFromArray(geometry.ijk_to_ras))
+        before = SparseMask.empty()
     if _make_room(labelmap, mask, geometry):
         before = SparseMask.empty()
     voxels, corner = _voxels(labelmap), _corner(labelmap)
@@ -147,10 +153,17 @@ def _write_in_place(
     return True
 
 
+def _is_shared(segments: slicer.vtkSegmentation, segment_id: str, labelmap: slicer.vtkOrientedImageData) -> bool:
+    others = (segments.GetNthSegmentID(n) for n in range(segments.GetNumberOfSegments()))
+    maps = (segments.GetSegment(other).GetRepresentation(_binary_labelmap()) for other in others if other != segment_id)
+    return any(other is labelmap for other in maps)
+
+
 def _make_room(labelmap: slicer.vtkOrientedImageData, mask: SparseMask, geometry: VolumeGeometry) -> bool:
     """Give a label map a larger box, empty, where a mask does not fit into its own."""
     corner, shape = mask.box()
-    here, size = _corner(labelmap), _voxels(labelmap).shape
+    voxels = _voxels(labelmap)
+    here, size = _corner(labelmap), voxels.shape if voxels is not None else (0, 0, 0)
     if all(h <= c and c + n <= h + s for c, n, h, s in zip(corner, shape, here, size)):
         return False
     low = [max(c - ROOM, 0) for c in corner]

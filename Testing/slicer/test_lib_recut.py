@@ -222,6 +222,23 @@ def test_a_cut_is_told_to_what_shows_and_saves_the_segmentation(scene, tmp_path:
     }  # fmt: skip
 
 
+def test_a_finding_of_nothing_can_be_filled_emptied_and_filled_again(scene, tmp_path: Path):
+    volume, finding = made_finding(scene, tmp_path)
+    nothing = FindingSegment.of_result(scene, "1", "finding_3")
+    for path in (None, tmp_path / "s.mrb"):
+        if path is not None:  # a loaded scene has empty segments in one label map with others
+            scene.WriteToMRB(str(path), None)
+            scene.Clear(0)
+            scene.ReadFromMRB(str(path), True)
+            nothing = FindingSegment.of_result(scene, "1", "finding_3")
+        others = FindingSegment.of_result(scene, "1", "finding_1").mask().within((0, 0, 0), SHAPE)
+        for threshold, count in ((0.3, 1), (0.4, 0), (0.2, 1), (0.5, 0)):
+            recut(nothing, threshold, 0.0)
+            assert FindingSegment.of_result(scene, "1", "finding_3").mask().count == count
+        after = FindingSegment.of_result(scene, "1", "finding_1").mask().within((0, 0, 0), SHAPE)
+        assert np.array_equal(after, others) and others.any()
+
+
 def test_surfaces_shown_in_3d_follow_the_cut(scene, tmp_path: Path):
     _, finding = made_finding(scene, tmp_path)
     finding.segmentation.CreateClosedSurfaceRepresentation()

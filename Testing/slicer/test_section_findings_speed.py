@@ -17,7 +17,10 @@ pytest.importorskip("scipy", reason="scipy, which Slicer brings, is not installe
 from made_results import write_result  # noqa: E402
 from made_sections import findings_section  # noqa: E402
 
+from DiffuGTSSlicerLib.box_mask import BoxMask  # noqa: E402
 from DiffuGTSSlicerLib.provenance import VOLUME_REFERENCE, ResultRecord  # noqa: E402
+from DiffuGTSSlicerLib.segment_masks import add_segment  # noqa: E402
+from DiffuGTSSlicerLib.volume_geometry import VolumeGeometry  # noqa: E402
 
 SHAPE = (300, 512, 512)
 MATRIX = np.diag([0.7, 0.7, 1.0, 1.0])
@@ -44,9 +47,10 @@ def large_result(scene, folder: Path) -> None:
     segmentation = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "findings")
     segmentation.CreateDefaultDisplayNodes()
     segmentation.SetReferenceImageGeometryParameterFromVolumeNode(volume)
-    segmentation.GetSegmentation().AddEmptySegment("finding_1", "liver metastasis", (1, 0, 0))
-    segmentation.GetSegmentation().GetSegment("finding_1").SetTag("DiffuGTS.Threshold", "1.0")
-    segmentation.GetSegmentation().GetSegment("finding_1").SetTag("DiffuGTS.SmallestLesionMl", "0.1")
+    geometry = VolumeGeometry.of(SHAPE[::-1], MATRIX)
+    segment = add_segment(segmentation, "finding_1", "liver metastasis", (1, 0, 0), BoxMask.empty(), geometry)
+    segment.SetTag("DiffuGTS.Threshold", "1.0")
+    segment.SetTag("DiffuGTS.SmallestLesionMl", "0.1")
     for node, role, number in ((segmentation, "segmentation", None), (score_map, "score map", 0)):
         record.mark(node, role, number)
         node.SetNodeReferenceID(VOLUME_REFERENCE, volume.GetID())
