@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from diffugts.baselines.network import SegmentationNetwork
 from diffugts.baselines.regions import SPACING_MM
 from diffugts.baselines.windows import tumour_probability
@@ -29,7 +31,13 @@ class LearnedBaseline:
                 f"'{folder}' is no trained baseline: it holds no {SegmentationNetwork.config_name}. Train one with "
                 "`diffugts baseline train`, or give one of the simple ones by name."
             )
-        self.network = SegmentationNetwork.from_pretrained(place).eval().requires_grad_(False).to(device)
+        try:
+            network = SegmentationNetwork.from_pretrained(place, local_files_only=True, use_safetensors=True)
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+            raise ModelError(
+                f"The network in '{place}' cannot be loaded: {str(error).strip()} Train it again."
+            ) from error
+        self.network = network.eval().requires_grad_(False).to(device)
         self.recipe = str(self.network.config["recipe"])
         self._identity = {"method": f"{self.recipe} (trained, no words)", "weights_sha256": weights_sha256(place)}
 
