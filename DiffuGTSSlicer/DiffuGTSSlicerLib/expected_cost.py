@@ -19,10 +19,11 @@ WORKING_SPACING_MM = 2.0
 START_S, EXCHANGE_S = 8.0, 1.0
 """Seconds to start the worker and load the model, and to write and read the files where it runs already."""
 
-SECONDS_PER_MILLION_VOXELS = {Quality.FAST: 0.34, Quality.STANDARD: 0.92, Quality.THOROUGH: 1.5}
-SECONDS_FOR_KEPT_SCAN = {Quality.FAST: 0.03, Quality.STANDARD: 0.4, Quality.THOROUGH: 1.0}
+SECONDS_PER_MILLION_VOXELS = {Quality.FAST: 0.34, Quality.STANDARD: 0.92, Quality.THOROUGH: 3.0}
+SECONDS_FOR_KEPT_SCAN = {Quality.FAST: 0.03, Quality.STANDARD: 0.5, Quality.THOROUGH: 2.5}
 MEMORY_BASE_GB, MEMORY_GB_PER_MILLION_VOXELS = 0.7, 0.3
-"""The compact model on two cores (docs/benchmarks.md, a chest CT of 10 million voxels of 2 mm)."""
+"""The compact model on two cores (docs/benchmarks.md, a chest CT of 10 million voxels of 2 mm). Inpainting takes the longer the
+more is found: what comes out is a first guess, until a job of that quality was seen here."""
 
 LEARNING_RATE = 0.5
 QUICKEST, SLOWEST = 0.01, 100.0
@@ -47,7 +48,7 @@ class ExpectedCost:
 
 
 class Pace:
-    """How much slower or quicker than measured this computer is, by model and device; kept in Slicer's settings."""
+    """How much slower or quicker than measured this computer is, by model, device and quality; kept in Slicer's settings."""
 
     def expected(self, order: Order, kept: bool, worker_runs: bool) -> ExpectedCost:
         """The cost of an order; `kept` where the worker still has the scan's features."""
@@ -92,9 +93,8 @@ def _working_voxels(order: Order) -> float:
 
 
 def _key(order: Order) -> str:
-    return f"{SETTINGS_KEY}/" + "".join(
-        sign if sign.isalnum() else "-" for sign in f"{_model_name(order)} {order.device}"
-    )
+    names = f"{_model_name(order)} {order.device} {order.quality.value}"
+    return f"{SETTINGS_KEY}/" + "".join(sign if sign.isalnum() else "-" for sign in names)
 
 
 def _model_name(order: Order) -> str:
