@@ -25,7 +25,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 ENGINE = ROOT / "DiffuGTSSlicer"
 ENGINE_TESTS = ROOT / "Testing" / "engine"
-PATIENCE_S = 60.0
+PATIENCE_S = 240.0
 
 
 def fake_worker(mode: str, state: Path | None = None) -> WorkerCommand:
