@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
 pytest.importorskip("scipy", reason="scipy, which Slicer brings, is not installed")
+from host.pictures import share_of_colour, views_picture  # noqa: E402
 from made_findings import made_finding  # noqa: E402
-from made_results import write_result  # noqa: E402
+from made_results import COLOURS, write_result  # noqa: E402
 from made_sections import UI, compare_section, made_container  # noqa: E402
 from made_volumes import SHAPE, made_volume, matrix  # noqa: E402
 
@@ -18,6 +20,8 @@ from DiffuGTSSlicerLib.compare_section import CompareSection  # noqa: E402
 from DiffuGTSSlicerLib.compare_view import CompareView  # noqa: E402
 from DiffuGTSSlicerLib.freeze import freeze_order  # noqa: E402
 from DiffuGTSSlicerLib.job import Job  # noqa: E402
+from DiffuGTSSlicerLib.lesion_jump import jump_to  # noqa: E402
+from DiffuGTSSlicerLib.lesions import lesions_of  # noqa: E402
 from DiffuGTSSlicerLib.results import import_result, nodes_of_result  # noqa: E402
 
 
@@ -136,8 +140,6 @@ def test_all_panes_change_their_plane(scene, tmp_path: Path, compare):
 
 
 def test_a_run_without_a_healthy_scan_says_so_and_still_compares(scene, tmp_path: Path, compare):
-    import numpy as np
-
     volume = made_volume()
     job = Job("1", freeze_order(volume, ("liver tumour",)), tmp_path / "1")
     lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ matrix("oblique")
@@ -199,3 +201,25 @@ def test_a_scene_saved_while_comparing_is_put_right_when_it_is_opened(scene, tmp
     compare.show("1", "finding_1")
     compare.ui.compareButton.click()
     assert layout() == LAYOUT_ID
+
+
+def test_the_panes_are_drawn_with_outline_heat_map_and_healthy_scan(scene, tmp_path: Path, compare):
+    _, finding = made_finding(scene, tmp_path, "straight", ("liver tumour",))
+    compare.show("1", "finding_1")
+    jump_to(scene, lesions_of(finding, None)[1].centre_ras_mm)
+    compare.ui.compareButton.click()
+    panes = [slicer.app.layoutManager().sliceWidget(pane.tag) for pane in Pane]
+    scan, score, healthy = np.split(views_picture(panes, 300, 300), 3, axis=1)
+    outline = tuple(round(255 * c) for c in COLOURS[0])
+    assert 0.001 < share_of_colour(scan, outline, 40) < 0.1
+    assert share_of_colour(healthy, outline, 40) == share_of_colour(score, outline, 10) == 0
+    assert colourful(scan) < 0.1 and colourful(healthy) == 0
+    assert colourful(score) > colourful(scan) + 0.02, "the heat map and its legend"
+    compare.ui.residualButton.click()
+    residual = views_picture(panes[2:], 300, 300)
+    assert colourful(residual) > 0.1, "blue below and red above 0"
+
+
+def colourful(picture: np.ndarray) -> float:
+    """The share of pixels that are not grey."""
+    return float((np.ptp(picture.astype(int), axis=2) > 30).mean())
