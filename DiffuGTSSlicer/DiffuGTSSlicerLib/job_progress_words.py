@@ -32,10 +32,8 @@ def progress_in_words(job: Job) -> str:
 def outcome_in_words(job: Job) -> str:
     """How a job ended: a line, and one for every note on it."""
     name = job.order.volume_name
-    if job.state is JobState.FAILED:
-        return job.reason
-    if job.state is JobState.CANCELLED:
-        return _("{volume}: {reason}").format(volume=name, reason=job.reason)
+    if job.state is not JobState.DONE:
+        return job.reason if f"'{name}'" in job.reason else f"{name}: {job.reason}"
     first = _("{volume}: {verdicts}.").format(volume=name, verdicts=_verdicts_in_words(job.result))
     return "\n".join([first, *job.notes])
 

@@ -160,7 +160,7 @@ def test_a_failure_is_one_sentence_with_details_on_demand_and_no_names_in_the_co
     ask(panel, "melanoma of Mrs Example", name="Example^Anna CT")
     job = start(panel)
     until_over(host, job)
-    assert panel.ui.outcomeLabel.text == "The scan does not fit."
+    assert panel.ui.outcomeLabel.text == "Example^Anna CT: The scan does not fit."
     assert not panel.ui.detailsRow.isHidden() and panel.ui.detailsText.isHidden()
     panel.ui.detailsButton.click()
     assert "MemoryError: 3 GB" in panel.ui.detailsText.toPlainText()
