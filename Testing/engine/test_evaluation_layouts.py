@@ -92,7 +92,7 @@ def test_a_table_gives_every_row_its_own_question_and_empty_labels_are_tumour_fr
     ill, well = read_cases(path)
     assert (ill.name, ill.folder, ill.description) == ("thigh0", "thighs", "liver tumour")
     assert truth_of(ill)[1].any() and not truth_of(well)[1].any()
-    assert read_cases(path, description="anything")[0].description == "liver tumour", "a row's own words come first"
+    assert {case.description for case in read_cases(path, description="any tumour")} == {"any tumour"}
 
 
 def test_a_table_may_be_separated_by_tabs_or_semicolons_and_name_label_values(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def recognise(data: Path) -> Layout:
 def read_cases(
     data: Path, layout: Layout | None = None, sequence: str | None = None, description: str | None = None
 ) -> list[EvaluationCase]:
-    """The cases at `data`. `sequence` chooses among several, `description` is asked instead of the layout's own.
+    """The cases at `data`. `sequence` chooses among several; `description` is asked of every case instead of its own.
 
     Raises RequestError where there is no case, or the layout is another one.
     """
@@ -67,4 +68,4 @@ def read_cases(
         cases = table_cases(data, description)
     else:
         cases = folder_cases(data, description)
-    return require_distinct(cases)
+    return require_distinct([replace(case, description=description) for case in cases] if description else cases)
