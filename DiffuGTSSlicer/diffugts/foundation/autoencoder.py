@@ -18,10 +18,14 @@ import torch
 import torch.nn.functional as functional
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
-from monai.apps.generation.maisi.networks.autoencoderkl_maisi import AutoencoderKlMaisi, MaisiGroupNorm3D
+from monai.apps.generation.maisi.networks.autoencoderkl_maisi import (
+    AutoencoderKlMaisi,
+    MaisiGroupNorm3D,
+    MaisiUpsample,
+)
 from torch import nn
 
-from diffugts.foundation.axes import AxisOrder, from_network, to_network
+from diffugts.foundation.axes import AxisOrder, box_to_network, from_network, to_network
 
 CELL = 4
 """Voxels of the working grid per latent cell, along each axis."""
@@ -108,10 +112,20 @@ class ScanAutoencoder(ModelMixin, ConfigMixin):
 
     @property
     def decoder_reach(self) -> int:
-        """Latent cells to each side that a decoded voxel depends on through convolutions."""
-        first, second, third = self.config["residual_blocks"]
-        reach = 4 * (1 + 2 * third) + 2 * (1 + 2 * second) + 1 + 2 * first + 1
-        return -(-reach // CELL)
+        """Latent cells to each side that a decoded cell depends on through convolutions and interpolation."""
+        _, _, third = self.config["residual_blocks"]
+        return self._kept_while_decoding[0] + 2 * third + 1
+
+    @property
+    def _kept_while_decoding(self) -> tuple[int, int]:
+        """Elements that must be kept around a part before the decoder's first and second upsampling, at stride 4 and 2.
+
+        A residual block is two convolutions of reach 1, an upsampling a trilinear interpolation, which takes half as many
+        elements and one more, and a convolution.
+        """
+        first, second, _ = self.config["residual_blocks"]
+        at_2 = (1 + 2 * first + 1) // 2 + 1
+        return (at_2 + 2 * second + 1) // 2 + 1, at_2
 
     def encode(
         self, intensities: torch.Tensor, taps: Sequence[int] = ()
@@ -134,6 +148,30 @@ class ScanAutoencoder(ModelMixin, ConfigMixin):
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         """Model intensities (n, 1, k, j, i), float32, of normalised latents."""
         return self.decode_unnormalised(latents * _per_channel(self.latent_std) + _per_channel(self.latent_mean))
+
+    def decode_part(self, latents: torch.Tensor, part: tuple[slice, slice, slice]) -> torch.Tensor:
+        """As `decode`, but only of the cells in `part` (slices k, j, i of `latents`), and with far less arithmetic.
+
+        After each level only what the rest of the decoder can see of the part is kept: most of the work is at full
+        resolution. Without group normalisation the result equals that part of `decode`, if `latents` reach
+        `decoder_reach` beyond it or to the scan's borders; with it, statistics are those of what was kept.
+        """
+        axes = self.config["axes"]
+        values = latents * _per_channel(self.latent_std) + _per_channel(self.latent_mean)
+        hidden = self.network.post_quant_conv(to_network(values, axes))
+        cells = box_to_network(part, latents.shape[2:], axes)
+        origin, stride, needs = [0, 0, 0], 1, iter(self._kept_while_decoding)
+        for block in self.network.decoder.blocks:
+            if isinstance(block, MaisiUpsample):
+                hidden, origin = _kept(hidden, origin, cells, stride, next(needs))
+                stride, origin = 2 * stride, [2 * o for o in origin]
+            hidden = block(hidden)
+        intensities = from_network(_kept(hidden, origin, cells, stride, 0)[0].float(), axes)
+        if self.config["shortcut"]:
+            means = functional.interpolate(values[:, :1].float(), scale_factor=CELL, mode="trilinear")
+            voxels = tuple(slice(s.start * CELL, s.stop * CELL) for s in part)
+            intensities = intensities + means[(slice(None), slice(None)) + voxels] / SHORTCUT_GAIN + SHORTCUT_CENTRE
+        return intensities
 
     def decode_unnormalised(self, latents: torch.Tensor) -> torch.Tensor:
         """Model intensities of latents as `posterior` gives them: for training only."""
@@ -170,6 +208,17 @@ class ScanAutoencoder(ModelMixin, ConfigMixin):
         last = [module for module in self.network.decoder.modules() if isinstance(module, nn.Conv3d)][-1]
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
+
+
+def _kept(
+    hidden: torch.Tensor, origin: list[int], cells: tuple[slice, slice, slice], stride: int, need: int
+) -> tuple[torch.Tensor, list[int]]:
+    """The elements of `cells`, `stride` to a cell, and `need` around them; `hidden` begins at element `origin`."""
+    box = tuple(
+        slice(max(0, s.start * stride - need - o), min(n, s.stop * stride + need - o))
+        for s, o, n in zip(cells, origin, hidden.shape[2:])
+    )
+    return hidden[(slice(None), slice(None)) + box], [o + s.start for o, s in zip(origin, box)]
 
 
 def _remove_normalisation(module: nn.Module) -> None:

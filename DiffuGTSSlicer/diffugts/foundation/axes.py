@@ -7,6 +7,7 @@ its kernels are not symmetric, so that a scan must be turned for it. Turning int
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -23,3 +24,13 @@ def to_network(tensor: torch.Tensor, order: AxisOrder) -> torch.Tensor:
 def from_network(tensor: torch.Tensor, order: AxisOrder) -> torch.Tensor:
     """What a network of this `order` returned, as (n, c, k, j, i): the inverse of `to_network`."""
     return tensor if order == "kji" else tensor.flip(2, 3).permute(0, 1, 4, 3, 2)
+
+
+def box_to_network(
+    box: tuple[slice, slice, slice], size: Sequence[int], order: AxisOrder
+) -> tuple[slice, slice, slice]:
+    """Slices (k, j, i) of a volume of `size` (k, j, i) as slices of what `to_network` makes of it."""
+    if order == "kji":
+        return box
+    k, j, i = box
+    return slice(size[2] - i.stop, size[2] - i.start), slice(size[1] - j.stop, size[1] - j.start), k
