@@ -54,7 +54,7 @@ class FindingSegment:
     segmentation: slicer.vtkMRMLSegmentationNode
     segment_id: str
     field: ScoreField
-    _known: dict[str, tuple[int, SparseMask]] = dataclass_field(default_factory=dict, repr=False)
+    _known: dict[str, tuple[tuple[int, int], SparseMask]] = dataclass_field(default_factory=dict, repr=False)
     _cut: tuple[float, float, SparseMask] | None = dataclass_field(default=None, repr=False)
     _regions: Regions | None = dataclass_field(default=None, repr=False)
 
@@ -113,7 +113,7 @@ class FindingSegment:
 
     @accepted.setter
     def accepted(self, voxels: list[tuple[int, int, int]]) -> None:
-        self._segment().SetTag(ACCEPTED_TAG, json.dumps([list(voxel) for voxel in voxels]))
+        self._set_tag(ACCEPTED_TAG, json.dumps([list(voxel) for voxel in voxels]))
 
     def cut(self, threshold: float, smallest_lesion_ml: float) -> SparseMask:
         """What the score map gives at a threshold; the last one is kept, because the next cut asks for it again."""
@@ -170,15 +170,27 @@ class FindingSegment:
         write_segment(self.segmentation, segment_id, mask, self.geometry, before=self._read(segment_id))
         self._known[segment_id] = (self._changed(segment_id), mask)
 
-    def _changed(self, segment_id: str) -> int:
-        """When the segment's label map was changed last; VTK gives no such number twice, to no other label map either."""
+    def _changed(self, segment_id: str) -> tuple[int, int]:
+        """When the label map and the segment were changed last; VTK gives no such number twice, to no other object either.
+
+        The segment's own counts too: who draws into the array of a label map says so there (slicer.util's advice).
+        """
         labelmap = labelmap_of(self.segmentation, segment_id)
-        return int(labelmap.GetMTime()) if labelmap is not None else 0
+        segment = self.segmentation.GetSegmentation().GetSegment(segment_id)
+        return (int(labelmap.GetMTime()) if labelmap is not None else 0), int(segment.GetMTime())
 
     def note_cut(self, threshold: float, smallest_lesion_ml: float) -> None:
         """Remember how the segment was cut."""
-        self._segment().SetTag(THRESHOLD_TAG, repr(float(threshold)))
-        self._segment().SetTag(SMALLEST_TAG, repr(float(smallest_lesion_ml)))
+        self._set_tag(THRESHOLD_TAG, repr(float(threshold)))
+        self._set_tag(SMALLEST_TAG, repr(float(smallest_lesion_ml)))
+
+    def _set_tag(self, name: str, text: str) -> None:
+        """Set a tag of the segment; its voxels are known as before."""
+        known = self._known.get(self.segment_id)
+        unchanged = known is not None and known[0] == self._changed(self.segment_id)
+        self._segment().SetTag(name, text)
+        if known is not None and unchanged:
+            self._known[self.segment_id] = (self._changed(self.segment_id), known[1])
 
     def _segment(self) -> slicer.vtkSegment:
         segment = self.segmentation.GetSegmentation().GetSegment(self.segment_id)

@@ -86,6 +86,18 @@ def test_what_was_drawn_and_erased_by_hand_is_kept(scene, tmp_path: Path):
     assert hand_work(finding).added.count == 3, "it counts as work by hand after the next cut too"
 
 
+def test_work_done_in_the_array_of_a_segment_is_kept_too(scene, tmp_path: Path):
+    _, finding = made_finding(scene, tmp_path)
+    recut(finding, 0.3, 0.0)
+    voxels = slicer.util.arrayFromSegmentInternalBinaryLabelmap(finding.segmentation, "finding_1")
+    set_before = int((voxels > 0).sum())
+    voxels[tuple(np.argwhere(voxels > 0)[0])] = 0
+    finding.segmentation.GetSegmentation().GetSegment("finding_1").Modified()
+    assert hand_work(finding).removed.count == 1
+    recut(finding, 0.31, 0.0)
+    assert finding.mask().count == set_before - 1
+
+
 def test_work_by_hand_goes_when_the_user_says_so(scene, tmp_path: Path):
     volume, finding = made_finding(scene, tmp_path)
     draw(finding, volume, (1, 1, slice(1, 4)), True)
