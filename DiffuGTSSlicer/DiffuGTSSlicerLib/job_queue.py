@@ -15,15 +15,15 @@ import traceback
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from diffugts.errors import DiffuGTSError
 from diffugts.protocol import PROTOCOL_VERSION, Command, Event, Quality, ResultManifest, Stage
 from DiffuGTSSlicerLib.job import Job, JobProgress, JobState, Order
+from DiffuGTSSlicerLib.job_roles import Exporter, Importer, Worker
 from DiffuGTSSlicerLib.process_tree import exit_in_words
 from DiffuGTSSlicerLib.result_check import CheckedResult, checked_and_read
-from DiffuGTSSlicerLib.result_files import ReadResult
-from DiffuGTSSlicerLib.worker_process import Ended, Logged, News, Said, Unreadable
+from DiffuGTSSlicerLib.worker_process import Ended, Logged, Said, Unreadable
 
 CANCEL_GRACE_S = 5.0
 """Seconds a worker has to stop a job by itself; a layer of a large scan on a CPU takes about two."""
@@ -37,33 +37,6 @@ START_PATIENCE_S = 60.0
 DEFECT = (
     "Something went wrong that the program did not foresee. Please report it with the details; the next job can run."
 )
-
-
-class Worker(Protocol):
-    """What the queue needs of `worker_process.WorkerProcess`."""
-
-    @property
-    def running(self) -> bool: ...
-    @property
-    def log(self) -> str: ...
-    def start(self) -> None: ...
-    def send(self, command: Command) -> None: ...
-    def drain(self) -> list[News]: ...
-    def stop(self) -> None: ...
-    def kill(self) -> None: ...
-    def close(self) -> None: ...
-
-
-class Exporter(Protocol):
-    """Writes a job's scan and request into its folder. Raises DiffuGTSError with a sentence."""
-
-    def __call__(self, job: Job) -> None: ...
-
-
-class Importer(Protocol):
-    """Brings a job's checked result into the scene and returns what it made. Raises DiffuGTSError with a sentence."""
-
-    def __call__(self, job: Job, manifest: ResultManifest, *, content: ReadResult) -> object: ...
 
 
 class JobQueue:
