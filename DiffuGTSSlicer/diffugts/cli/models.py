@@ -127,13 +127,13 @@ def _fetch_shown(files: tuple[PublishedFile, ...], output: Path) -> None:
 
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
     with Progress(*columns, console=Console(stderr=True)) as bar:
+        tasks = {file: bar.add_task(file.name, total=None) for file in files}
+
+        def show(file: PublishedFile, there: int, size: int) -> None:
+            bar.update(tasks[file], completed=there, total=size)
+
         for file in files:
-            task = bar.add_task(file.name, total=None)
-            fetch_file(
-                file,
-                output,
-                progress=lambda _file, there, size, task=task: bar.update(task, completed=there, total=size),
-            )
+            fetch_file(file, output, progress=show)
 
 
 def _facts(card: ModelCard) -> dict[str, object]:

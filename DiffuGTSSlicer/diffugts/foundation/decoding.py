@@ -29,7 +29,7 @@ def decode_box(
         for tile in tiles(size, tile_voxels // CELL**3, halo, 1):
             core = tuple(slice(s.start + c.start, s.start + c.stop) for s, c in zip(box, tile.core))
             wide = tuple(slice(max(0, c.start - halo), min(n, c.stop + halo)) for c, n in zip(core, latents.shape[2:]))
-            inner = tuple(slice(c.start - w.start, c.stop - w.start) for c, w in zip(core, wide))
-            voxels = autoencoder.decode_part(latents[(slice(None), slice(None)) + wide], inner)[0, 0]
+            k, j, i = (slice(c.start - w.start, c.stop - w.start) for c, w in zip(core, wide))
+            voxels = autoencoder.decode_part(latents[(slice(None), slice(None)) + wide], (k, j, i))[0, 0]
             decoded[tuple(slice(c.start * CELL, c.stop * CELL) for c in tile.core)] = voxels.cpu().numpy()
     return decoded
