@@ -83,7 +83,10 @@ def fetch(
     typer.echo(_what_is_fetched(model, output))
     if not yes and not typer.confirm("Download, and agree to the licence?"):
         raise Cancelled("Nothing was downloaded.")
-    _fetch_shown(model.files, output)
+    try:
+        _fetch_shown(model.files, output)
+    except KeyboardInterrupt:
+        raise Cancelled("Cancelled. What arrived is kept; the same command goes on with it.") from None
     typer.echo(f"Fetched. Next: diffugts models convert {output} --preset {preset} --output {output / preset}")
 
 
