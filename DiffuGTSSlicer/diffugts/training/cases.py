@@ -1,6 +1,6 @@
 """Training cases for the attention: a crop, what is to be found in it, and words for what is there and what is not.
 
-A third are real sarcomas; half are generated lesions in real scans and generated bodies, drawn anew every time; the
+More than a quarter are real sarcomas; two fifths are generated lesions in real scans and generated bodies, drawn anew every time; the
 rest hold nothing but look-alikes. Voxels where a real, unmarked tumour may lie carry no weight.
 """
 
@@ -20,13 +20,13 @@ from diffugts.training.crops import crop_box, crop_box_around, vary_intensities
 from diffugts.training.generated_volumes import ORGAN_NAMES, PREFIX
 from diffugts.training.volumes import SPACING_MM, Volume
 
-REAL_SHARE, LESION_SHARE = 0.34, 0.48
+REAL_SHARE, LESION_SHARE = 0.27, 0.40
 """Shares of real sarcomas and of generated lesions; what is left shows nothing to find."""
 
-GROUP_SHARES = {"brain": 0.40, "trunk": 0.30, "body": 0.20, "other": 0.10}
+GROUP_SHARES = {"brain": 0.40, "trunk": 0.25, "body": 0.30, "other": 0.05}
 """Of the cases that are no sarcomas: brains, CT of the trunk, generated bodies, what else there is."""
 
-LARGEST_CROP = 96
+LARGEST_CROP, LARGEST_SARCOMA_CROP = 96, 80
 CROPS_ROUND_LESIONS = (48, 64, 64, 80, 96)
 """Sides in voxels of the crops round a generated lesion: small ones are seen more often in the same time."""
 
@@ -39,12 +39,12 @@ ORGAN_SHARE = 0.6
 """Of the lesions in scans with organ labels: share placed in a labelled organ, so that words meet organs."""
 
 RADII_MM = {
-    LesionKind.SOFT: (7.0, 35.0),
-    LesionKind.LUNG: (5.0, 45.0),
-    LesionKind.BRAIN: (7.0, 32.0),
-    LesionKind.BONE: (6.0, 20.0),
+    LesionKind.SOFT: (11.0, 40.0),
+    LesionKind.LUNG: (8.0, 45.0),
+    LesionKind.BRAIN: (12.0, 32.0),
+    LesionKind.BONE: (8.0, 20.0),
 }
-"""Mean radii drawn, by kind: below 5 mm there is nothing to see on a grid of 4 mm."""
+"""Mean radii drawn, by kind: on a grid of 4 mm a small faint lesion teaches little but doubt (docs/decisions.md)."""
 
 LIMB_PARTS = ("thigh", "thigh", "thigh", "lower leg", "leg", "limb", "knee", "buttock", "upper arm", "shoulder", None)
 """Where the sarcoma collection's tumours lie; the index says no more than "extremity"."""
@@ -135,7 +135,7 @@ class CaseSource:
     def sarcoma(self, volume: Volume) -> Case:
         """A crop of a sarcoma scan, often cut tighter than the collection does: its margins give the place away."""
         shape = volume.tumour.shape
-        size = [min(n, LARGEST_CROP) for n in shape]
+        size = [min(n, LARGEST_SARCOMA_CROP) for n in shape]
         if self.rng.random() < TIGHTER_SHARE:
             size = [max(min(n, 32), int(n * self.rng.uniform(0.55, 1.0))) for n in size]
         voxels = np.argwhere(volume.tumour)
@@ -179,7 +179,8 @@ class CaseSource:
 
     def nothing(self, volume: Volume) -> Case:
         """A crop with no tumour, half the time with generated look-alikes."""
-        box = crop_box(volume.intensities.shape, (LARGEST_CROP,) * 3, self.rng)
+        side = int(self.rng.choice(CROPS_ROUND_LESIONS[1:]))
+        box = crop_box(volume.intensities.shape, (side,) * 3, self.rng)
         scan = self._stripped(volume, volume.intensities[box].astype(np.float32))
         for _ in range(int(self.rng.integers(0, 4))):
             tissue = tissue_mask(scan, volume.modality, self._kind(volume, scan))
@@ -226,7 +227,7 @@ class CaseSource:
             is_brain = volume.body_part == "brain"
             return LesionKind.BRAIN if is_brain and self.rng.random() < 0.9 else LesionKind.SOFT
         lung = tissue_mask(scan, "CT", LesionKind.LUNG)
-        return LesionKind.LUNG if lung.mean() > 0.05 and self.rng.random() < 0.5 else LesionKind.SOFT
+        return LesionKind.LUNG if lung.mean() > 0.05 and self.rng.random() < 0.7 else LesionKind.SOFT
 
     def _tumour_kind(self, organ: str | None) -> str:
         kinds = KINDS_OF_ORGAN.get(organ or "", ("",))
