@@ -63,6 +63,18 @@ def test_less_marked_in_tumour_free_scans_is_better(tmp_path: Path) -> None:
     assert (only.measure, only.verdict) == ("found_ml", "second better")
 
 
+def test_few_cases_are_shown_but_not_tested_and_do_not_weigh_on_the_others(tmp_path: Path) -> None:
+    runs = []
+    for name, gain in (("a", 0.0), ("b", 0.1)):
+        many = [record(f"case{n}", score + gain * (1 + n / 10)) for n, score in enumerate(SCORES)]
+        few = [replace(record(f"lung{n}", 0.2 + gain), folder="lung") for n in range(3)]
+        runs.append(written(tmp_path / name, many + few))
+    by_group = {d.group: d for d in compare(*runs).differences if d.measure == "dsc"}
+    assert by_group["lung"].p is None and by_group["lung"].verdict == "too few cases to tell"
+    assert by_group["liver"].p_corrected <= 10 * by_group["liver"].p, "ten tests, not fifteen"
+    assert (by_group["all cases"].cases, by_group["all cases"].verdict) == (11, "second better")
+
+
 def test_only_cases_of_both_runs_with_the_same_truth_are_paired_and_that_is_told(tmp_path: Path) -> None:
     first = run_of(tmp_path / "a", 0.0)
     others = [record(f"case{n}", score) for n, score in enumerate(SCORES[:5])]

@@ -7,7 +7,7 @@ Holm's method, and the mean difference carries a bootstrap interval over cases.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,9 @@ from diffugts.evaluation.statistics import SIGNIFICANT, bootstrap_interval, holm
 from diffugts.evaluation.summary import ALL, MEASURES, value_of
 
 USUAL_METHOD = "standard"
+LEAST_PAIRS = 6
+"""Fewer cannot differ by more than chance in this test, whatever they are: they are shown, not tested."""
+
 SAME_VOLUME_ML = 1e-3
 LOWER_IS_BETTER = frozenset({"hd95_mm", "found_ml"})
 TUMOUR_FREE_MEASURE = "found_ml"
@@ -30,7 +33,10 @@ HEADINGS = {**MEASURES, TUMOUR_FREE_MEASURE: "marked in tumour-free scans, ml"}
 
 @dataclass(frozen=True)
 class Difference:
-    """One group and measure in both runs; `difference` is second minus first, `p` Wilcoxon's, `p_corrected` Holm's."""
+    """One group and measure in both runs; `difference` is second minus first.
+
+    `p` is Wilcoxon's, `p_corrected` Holm's; None where there are fewer than `LEAST_PAIRS` cases.
+    """
 
     group: str
     measure: str
@@ -40,12 +46,14 @@ class Difference:
     difference: float
     low: float
     high: float
-    p: float
-    p_corrected: float
+    p: float | None
+    p_corrected: float | None
 
     @property
     def verdict(self) -> str:
         """What may be said."""
+        if self.p_corrected is None:
+            return "too few cases to tell"
         if self.p_corrected >= SIGNIFICANT:
             return "no difference shown"
         second_is_better = (self.difference > 0) != (self.measure in LOWER_IS_BETTER)
@@ -71,8 +79,8 @@ class Comparison:
                 f"{d.first:.3f}",
                 f"{d.second:.3f}",
                 f"{d.difference:+.3f} ({d.low:+.3f} to {d.high:+.3f})",
-                f"{d.p:.4f}",
-                f"{d.p_corrected:.4f}",
+                _p_text(d.p),
+                _p_text(d.p_corrected),
                 d.verdict,
             ]
             for d in self.differences
@@ -110,15 +118,16 @@ def compare(first: Path, second: Path, first_method: str | None = None, second_m
     if not pairs:
         raise RequestError(f"'{first}' and '{second}' have no finished case in common: there is nothing to compare.")
     tests = []
-    for group, members in _groups(pairs).items():
-        ill = [(x, y) for record, x, y in members if record.has_tumour]
-        free = [(x, y) for record, x, y in members if not record.has_tumour]
-        if ill:
-            tests += [(group, measure, ill) for measure in MEASURES]
-        if free:
-            tests.append((group, TUMOUR_FREE_MEASURE, free))
-    corrected = holm([paired_p_value(*_values(members, measure)) for _, measure, members in tests])
-    differences = [_difference(group, measure, members, p) for (group, measure, members), p in zip(tests, corrected)]
+    for group, members in _groups([pair for pair in pairs if pair[0].has_tumour]).items():
+        tests += [(group, measure, members) for measure in MEASURES]
+    for group, members in _groups([pair for pair in pairs if not pair[0].has_tumour]).items():
+        tests.append((group, TUMOUR_FREE_MEASURE, members))
+    raw = [paired_p_value(*_values(m, measure)) if len(m) >= LEAST_PAIRS else None for _, measure, m in tests]
+    corrected = iter(holm([p for p in raw if p is not None]))
+    differences = [
+        _difference(group, measure, members, p, None if p is None else next(corrected))
+        for (group, measure, members), p in zip(tests, raw)
+    ]
     names = [f"{folder.name} ({method})" for folder, method in zip((first, second), chosen)]
     return Comparison(names[0], names[1], differences, notes)
 
@@ -167,24 +176,21 @@ def _groups(pairs: Sequence[Pair]) -> dict[str, list[Pair]]:
     return groups if len(groups) < 2 else {**groups, ALL: list(pairs)}
 
 
-def _values(members: Sequence[tuple[Figures, Figures]], measure: str) -> tuple[list[float], list[float]]:
-    read: Callable[[Figures], float] = lambda figures: value_of(figures, measure)  # noqa: E731
-    return [read(x) for x, _ in members], [read(y) for _, y in members]
+def _values(members: Sequence[Pair], measure: str) -> tuple[list[float], list[float]]:
+    return [value_of(x, measure) for _, x, _ in members], [value_of(y, measure) for _, _, y in members]
 
 
-def _difference(group: str, measure: str, members: Sequence[tuple[Figures, Figures]], corrected: float) -> Difference:
+def _difference(
+    group: str, measure: str, members: Sequence[Pair], p: float | None, corrected: float | None
+) -> Difference:
     first, second = _values(members, measure)
     differences = np.subtract(second, first)
     low, high = bootstrap_interval(differences.tolist())
-    return Difference(
-        group,
-        measure,
-        len(members),
-        float(np.mean(first)),
-        float(np.mean(second)),
-        float(differences.mean()),
-        low,
-        high,
-        paired_p_value(first, second),
-        corrected,
-    )
+    means = (float(np.mean(first)), float(np.mean(second)), float(differences.mean()))
+    return Difference(group, measure, len(members), *means, low, high, p, corrected)
+
+
+def _p_text(p: float | None) -> str:
+    if p is None:
+        return "-"
+    return f"{p:.4f}" if p >= 0.0001 else "< 0.0001"
