@@ -1,7 +1,7 @@
 """Training cases for the attention: a crop, what is to be found in it, and words for what is there and what is not.
 
-More than a quarter are real sarcomas; two fifths are generated lesions in real scans and generated bodies, drawn anew every time; the
-rest hold nothing but look-alikes. Voxels where a real, unmarked tumour may lie carry no weight.
+A quarter are real sarcomas; two fifths are generated lesions in real scans and generated bodies, drawn anew every
+time; the rest hold nothing but look-alikes. Voxels where a real, unmarked tumour may lie carry no weight.
 """
 
 from __future__ import annotations
