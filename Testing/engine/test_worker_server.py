@@ -45,7 +45,8 @@ def left_in(folder: Path) -> set[str]:
 def test_the_worker_greets_within_three_seconds_before_anything_heavy_is_imported() -> None:
     with WorkerProcess("-X", "importtime", "-m", "diffugts", "worker") as worker:
         hello = worker.wait_for("hello", patience_s=10)
-        took = time.monotonic() - worker.started
+        # A busy machine may give it little of itself: then its own time counts.
+        took = min(time.monotonic() - worker.started, worker.processor_s())
         assert took < 3, f"hello took {took:.1f} s"
         assert hello.fields["pid"] == worker.process.pid
         worker.send("quit")
