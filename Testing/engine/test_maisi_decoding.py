@@ -63,6 +63,13 @@ def test_the_reach_is_enough_and_not_more_than_enough(autoencoder, latents, whol
     assert float((decoded_with_halo(autoencoder, latents, reach - 1) - inside).abs().max()) > 1e-4 * spread
 
 
+@torch.no_grad()
+def test_with_group_normalisation_nothing_is_cropped_whose_statistics_count(latents) -> None:
+    torch.manual_seed(2)
+    normalised = ScanAutoencoder(**{**MAISI, "normalisation": "group"}).eval()
+    assert torch.equal(normalised.decode_part(latents, MIDDLE), normalised.decode(latents)[voxels(MIDDLE)])
+
+
 def test_reaches_are_those_in_the_documents() -> None:
     assert ScanAutoencoder(**COMPACT).decoder_reach == 7 and ScanAutoencoder(**COMPACT).encoder_reach == 24
     assert ScanAutoencoder(**MAISI).decoder_reach == 10 and ScanAutoencoder(**MAISI).encoder_reach == 36

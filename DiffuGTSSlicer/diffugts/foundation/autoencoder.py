@@ -150,12 +150,15 @@ class ScanAutoencoder(ModelMixin, ConfigMixin):
         return self.decode_unnormalised(latents * _per_channel(self.latent_std) + _per_channel(self.latent_mean))
 
     def decode_part(self, latents: torch.Tensor, part: tuple[slice, slice, slice]) -> torch.Tensor:
-        """As `decode`, but only of the cells in `part` (slices k, j, i of `latents`), and with far less arithmetic.
+        """As `decode`, but only of the cells in `part` (slices k, j, i of `latents`), which reach `decoder_reach` beyond it.
 
-        After each level only what the rest of the decoder can see of the part is kept: most of the work is at full
-        resolution. Without group normalisation the result equals that part of `decode`, if `latents` reach
-        `decoder_reach` beyond it or to the scan's borders; with it, statistics are those of what was kept.
+        Without group normalisation only what the rest of the decoder can see of the part is kept after each level: far less
+        arithmetic, and the same result. With it, statistics over less and less of the scan would shift the intensities
+        (docs/decisions.md), so that all of `latents` is decoded.
         """
+        if self.config["normalisation"] == "group":
+            k, j, i = (slice(s.start * CELL, s.stop * CELL) for s in part)
+            return self.decode(latents)[:, :, k, j, i]
         axes = self.config["axes"]
         values = latents * _per_channel(self.latent_std) + _per_channel(self.latent_mean)
         hidden = self.network.post_quant_conv(to_network(values, axes))
