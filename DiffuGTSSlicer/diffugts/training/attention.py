@@ -98,7 +98,8 @@ def train_attention(
     sarcomas = [foundation.encode(held_out.sarcoma(v)) for v in held_out.real for _ in range(2)]
     unseen = CaseSource(source.others, 12)
     generated = {name: generated_cases(unseen, name, foundation) for name in source.groups}
-    silent = [foundation.encode(unseen.nothing(unseen.rng.choice(unseen.clean_groups["brain"]))) for _ in range(6)]
+    brains = unseen.clean_groups["brain"]
+    silent = [foundation.encode(unseen.nothing(brains[int(unseen.rng.integers(len(brains)))])) for _ in range(6)]
 
     def validate(module: nn.Module) -> dict[str, float]:
         figures = held_out_dice(module, sarcomas, texts)

@@ -219,8 +219,8 @@ class CaseSource:
             kind = {"lung": LesionKind.LUNG, "bone": LesionKind.BONE}.get(organ, LesionKind.SOFT)
             return organ, kind, (organs == value) & (scan > 0.0)
         kind = self._kind(volume, scan)
-        organ = {LesionKind.LUNG: "lung", LesionKind.BRAIN: "brain"}.get(kind)
-        return organ, kind, tissue_mask(scan, volume.modality, kind)
+        seen = {LesionKind.LUNG: "lung", LesionKind.BRAIN: "brain"}.get(kind)
+        return seen, kind, tissue_mask(scan, volume.modality, kind)
 
     def _kind(self, volume: Volume, scan: np.ndarray) -> LesionKind:
         if volume.modality == "MR":
