@@ -66,7 +66,7 @@ def cases(
     """Measure masks on every case: overlap, surfaces, lesions; tables, pictures, JSON and CSV."""
     from diffugts.evaluation.html_report import write_html
     from diffugts.evaluation.layouts import Layout, read_cases, recognise
-    from diffugts.evaluation.report import write_tables
+    from diffugts.evaluation.report import with_interval, write_tables
     from diffugts.evaluation.run import EvaluationRun
     from diffugts.evaluation.speed import machine, peak_memory_mb
     from diffugts.evaluation.studies import ModelStudies
@@ -89,8 +89,7 @@ def cases(
     made_by = f"{_made_by(methods)}; {machine(device)}; peak memory {peak_memory_mb() / 1000:.1f} GB."
     write_tables(output, records, summary, made_by)
     for g in summary.groups:
-        dsc = g.means["dsc"]
-        typer.echo(f"{g.group}, {g.method}: DSC {dsc.value:.3f} ({dsc.low:.3f} to {dsc.high:.3f}), n = {g.cases}")
+        typer.echo(f"{g.group}, {g.method}: DSC {with_interval(g.means['dsc'])}, n = {g.cases}")
     for s in summary.tumour_free:
         typer.echo(f"{s.group}, {s.method}: {s.marked_ml.value:.1f} ml marked in {s.scans} scans without a tumour")
     typer.echo(f"Written: {write_html(run, records, summary, made_by)}")

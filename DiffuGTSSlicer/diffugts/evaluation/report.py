@@ -57,7 +57,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def with_interval(mean: Mean, digits: int = 3) -> str:
-    """A mean and its interval in one cell."""
+    """A mean and its interval in one cell; of one case, or of equal ones, the value alone."""
+    if mean.low == mean.high:
+        return f"{mean.value:.{digits}f}"
     return f"{mean.value:.{digits}f} ({mean.low:.{digits}f} to {mean.high:.{digits}f})"
 
 
