@@ -15,6 +15,7 @@ from diffugts.baselines.network import SegmentationNetwork
 from diffugts.baselines.patches import PatchSource, patch_box
 from diffugts.baselines.training import BaselineTask, supervised, train_baseline
 from diffugts.baselines.windows import tumour_probability
+from diffugts.findings.lesions import cut
 from diffugts.training.run import RunSettings
 from diffugts.training.volumes import Volume, pack_volumes, read_volumes
 from made_datasets import healthy_thigh, thigh, write, write_mask, write_scan
@@ -92,6 +93,16 @@ def test_sliding_windows_give_a_probability_for_every_voxel(recipe: str) -> None
     assert np.allclose(mirrored, tumour_probability(network, intensities, "MR", size=32, mirror=True), atol=1e-5)
 
 
+@pytest.mark.parametrize("recipe", ["unet", "nnunet"])
+def test_a_saved_network_answers_as_before(recipe: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = SegmentationNetwork(recipe, (4, 8, 8)).eval()
+    network.save_pretrained(tmp_path)
+    scan = torch.randn(1, 2, 16, 16, 16)
+    with torch.no_grad():
+        assert torch.equal(SegmentationNetwork.load(tmp_path).eval()(scan), network(scan))
+
+
 def packed_thighs(folder: Path) -> Path:
     """Three generated sarcoma patients, one of them held out from training, and a healthy scan, packed."""
     rows = ["image\tlabel\tmodality\tbody_part\ttissue\ttumour_label"]
@@ -123,5 +134,5 @@ def test_a_trained_network_segments_on_the_scans_own_grid_and_its_training_goes_
     scan = thigh(0)[0]
     prediction = baseline.segment(scan, "anything")
     assert prediction.mask.shape == scan.voxels.shape and prediction.score_map is not None
-    assert np.array_equal(prediction.mask, prediction.score_map > 0.5)
+    assert np.array_equal(prediction.mask, cut(prediction.score_map, 0.5, 0.1, scan.geometry))
     assert baseline.identity["weights_sha256"] == LearnedBaseline(tmp_path / "run" / "last").identity["weights_sha256"]

@@ -12,12 +12,15 @@ from diffugts.baselines.regions import SPACING_MM
 from diffugts.baselines.windows import tumour_probability
 from diffugts.errors import ModelError
 from diffugts.evaluation.methods import Prediction, prediction_of_mask
+from diffugts.findings.lesions import cut
 from diffugts.models import weights_sha256
 from diffugts.scans.intensity import COMPACT_CT_CURVE
 from diffugts.scans.scan import Scan
 from diffugts.scans.working_grid import to_working_grid
 
 THRESHOLD = 0.5
+SMALLEST_LESION_ML = 0.1
+"""What DiffuGTS leaves out unless told otherwise: specks weigh on both alike."""
 
 
 class LearnedBaseline:
@@ -32,7 +35,7 @@ class LearnedBaseline:
                 "`diffugts baseline train`, or give one of the simple ones by name."
             )
         try:
-            network = SegmentationNetwork.from_pretrained(place, local_files_only=True, use_safetensors=True)
+            network = SegmentationNetwork.load(place)
         except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             raise ModelError(
                 f"The network in '{place}' cannot be loaded: {str(error).strip()} Train it again."
@@ -57,4 +60,5 @@ class LearnedBaseline:
             self.network, grid.intensities, grid.modality, mirror=self.recipe == "nnunet"
         )  # fmt: skip
         score = grid.to_scan(probability)
-        return prediction_of_mask(score > THRESHOLD, time.perf_counter() - start, score, THRESHOLD)
+        mask = cut(score, THRESHOLD, SMALLEST_LESION_ML, scan.geometry)
+        return prediction_of_mask(mask, time.perf_counter() - start, score, THRESHOLD)

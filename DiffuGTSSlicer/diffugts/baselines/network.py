@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from monai.networks.nets import DynUNet, UNet
+from safetensors.torch import load_file
+
+WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
+"""As `save_pretrained` calls it."""
 
 RECIPES = ("unet", "nnunet")
 INPUTS = 2
@@ -50,6 +55,17 @@ class SegmentationNetwork(ModelMixin, ConfigMixin):
             )
             for name in LISTED_TWICE:
                 del self.network._modules[name]
+
+    @classmethod
+    def load(cls, folder: Path) -> SegmentationNetwork:
+        """A saved network, from its folder alone. Raises OSError, RuntimeError or SafetensorError for a damaged one.
+
+        Not by `from_pretrained`: it builds networks with torch's initialisers switched off, whose result MONAI's
+        DynUNet takes for its weights.
+        """
+        network = cls.from_config(cls.load_config(str(folder), local_files_only=True))
+        network.load_state_dict(load_file(folder / WEIGHTS_FILE))
+        return network
 
     def forward(self, scan: torch.Tensor) -> torch.Tensor:
         """Logits (n, 1, k, j, i); while "nnunet" is trained (n, heads, 1, k, j, i), the finest head first."""
