@@ -14,9 +14,7 @@ Load through this class: plain `DiffusionPipeline.from_pretrained` does not know
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,14 +25,13 @@ import torch
 from diffusers import DiffusionPipeline
 
 from diffugts.attention import AnomalyAttention, Queries
-from diffugts.descriptions.bank import EmbeddingBank, embed_with_bank
-from diffugts.descriptions.description import Description, parse_descriptions
-from diffugts.descriptions.encoder import TextEncoder, load_text_encoder
-from diffugts.descriptions.meaning import judge_by_meaning
+from diffugts.descriptions.bank import EmbeddingBank
+from diffugts.descriptions.description import Description
+from diffugts.descriptions.encoder import TextEncoder
+from diffugts.descriptions.reader import DescriptionReader
 from diffugts.descriptions.templates import prompt_pair
-from diffugts.descriptions.vocabulary import load_vocabulary
 from diffugts.encoded import EncodedScan
-from diffugts.errors import Cancelled, DescriptionError, ModelError, ScanError
+from diffugts.errors import Cancelled, ModelError, ScanError
 from diffugts.findings.finding import Finding, ModelIdentity, Segmentation
 from diffugts.findings.lesions import VerdictRule, cut, measure_lesions, verdict
 from diffugts.foundation.autoencoder import ScanAutoencoder
@@ -58,6 +55,7 @@ from diffugts.refinement import refined_score, without_indifferent_regions
 from diffugts.scans.region import region_mask
 from diffugts.scans.scan import Scan
 from diffugts.scans.working_grid import ScanOnGrid, to_working_grid
+from diffugts.stage_progress import StageProgress, timed
 
 BANK_FILE = "embedding_bank.safetensors"
 HALF = 2
@@ -114,11 +112,10 @@ class DiffuGTSPipeline(DiffusionPipeline):
             if module is not None:
                 module.eval().requires_grad_(False)
         self.preset = preset or ModelPreset("unnamed", "A model without preset.json")
-        self.bank = bank
         self.identity = ModelIdentity(self.preset.name, "", "")
         self.low_memory = False
-        self._vocabulary = load_vocabulary()
-        self._texts = TextEncoder(text_encoder, tokenizer) if text_encoder is not None else None
+        encoder = TextEncoder(text_encoder, tokenizer) if text_encoder is not None else None
+        self.reader = DescriptionReader(bank, self.preset.text_encoder, encoder)
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, **options: Any) -> DiffuGTSPipeline:
@@ -136,8 +133,8 @@ class DiffuGTSPipeline(DiffusionPipeline):
         """Write the model folder: diffusers' layout, the preset and the embedding bank."""
         super().save_pretrained(str(folder), safe_serialization=True, **options)
         self.preset.save(Path(folder))
-        if self.bank is not None:
-            self.bank.save(Path(folder) / BANK_FILE)
+        if self.reader.bank is not None:
+            self.reader.bank.save(Path(folder) / BANK_FILE)
 
     # -- the four stages ---------------------------------------------------------------------------------------------
 
@@ -169,7 +166,7 @@ class DiffuGTSPipeline(DiffusionPipeline):
         """As `encode`, for intensities (k, j, i) that are already on the scan's working grid."""
         grid = replace(grid, intensities=intensities)
         number = modality_class(scan.modality, scan.sequence)
-        check = _Counter(progress, Stage.ENCODING, self._layers() * (2 if mirror else 1))
+        check = StageProgress(progress, Stage.ENCODING, self._layers() * (2 if mirror else 1))
         features, notes = self.foundation.features(intensities, number, check)
         queries = self._queries(features)
         mirrored = None
@@ -184,7 +181,7 @@ class DiffuGTSPipeline(DiffusionPipeline):
         self, scan: EncodedScan, part: ScanOnGrid, progress: ProgressCallback | None = None
     ) -> EncodedScan:
         """The latents alone of a part of a scan's working grid: what inpainting needs."""
-        check = _Counter(progress, Stage.ENCODING, self._layers(self.autoencoder.network.encoder))
+        check = StageProgress(progress, Stage.ENCODING, self._layers(self.autoencoder.network.encoder))
         latents, notes = self.foundation.latents(part.intensities, check)
         return replace(scan, grid=part, latents=latents, queries={}, mirrored=None, notes=notes)
 
@@ -221,7 +218,7 @@ class DiffuGTSPipeline(DiffusionPipeline):
     ) -> PseudoHealthy:
         """The pseudo-healthy scan for a hole in latent cells; with several seeds the median of their decodings."""
         decodings = self._layers(self.autoencoder.network.decoder) * (len(seeds) + 1)
-        check = _Counter(progress, Stage.INPAINTING, self._layers(self.denoiser) * (steps + 1) + decodings)
+        check = StageProgress(progress, Stage.INPAINTING, self._layers(self.denoiser) * (steps + 1) + decodings)
         result = inpaint(
             self.denoiser,
             self.scheduler,
@@ -274,7 +271,7 @@ class DiffuGTSPipeline(DiffusionPipeline):
         refining = level.inpaint and level.refine and self.preset.refinement.changes_mask
         timings: dict[str, float] = {}
         if isinstance(scan, Scan):
-            with _timed(timings, "encode_s"):
+            with timed(timings, "encode_s"):
                 scan = self.encode(scan, progress, mirror=level.mirror)
         if self.attention is None:
             if region is None:
@@ -293,15 +290,15 @@ class DiffuGTSPipeline(DiffusionPipeline):
         cancelled = False
 
         def finish(score: np.ndarray) -> None:
-            with _timed(timings, "measure_s"):
+            with timed(timings, "measure_s"):
                 mask = cut(score, rule.threshold, smallest_lesion_ml, scan.scan.geometry)
                 findings.append(self._finding(scan, attentions[len(findings)], score, mask, rule))
 
         try:
-            attending = _Counter(progress, Stage.ATTENDING, len(asked), done=-1)
+            attending = StageProgress(progress, Stage.ATTENDING, len(asked), done=-1)
             for description in asked:
                 attending()
-                with _timed(timings, "attend_s"):
+                with timed(timings, "attend_s"):
                     attentions.append(self._attend_one(scan, description))
                     maps.append(self._map(scan, attentions[-1].score, allowed))
                 if not refining:
@@ -309,18 +306,20 @@ class DiffuGTSPipeline(DiffusionPipeline):
             attending()
             healthy = None
             if level.inpaint:
-                with _timed(timings, "inpaint_s"):
+                with timed(timings, "inpaint_s"):
                     healthy = self._inpaint_suspected(scan, attentions, rule, level, seed, progress)
             if healthy is not None:
                 weights = self.preset.refinement
                 layers = self._layers() if refining and weights.feature else 0
-                check = _Counter(progress, Stage.REFINING, 1 + len(asked) * (1 + layers) if refining else 1, done=-1)
+                check = StageProgress(
+                    progress, Stage.REFINING, 1 + len(asked) * (1 + layers) if refining else 1, done=-1
+                )
                 check()
-                with _timed(timings, "refine_s"):
+                with timed(timings, "refine_s"):
                     volumes = on_scan_grid(scan, healthy)
             for attention, score in zip(attentions[len(findings) :], maps[len(findings) :]):
                 if healthy is not None:
-                    with _timed(timings, "refine_s"):
+                    with timed(timings, "refine_s"):
                         score = self._refined(scan, healthy, attention, score, rule, check)
                 finish(score)
         except Cancelled:
@@ -344,20 +343,8 @@ class DiffuGTSPipeline(DiffusionPipeline):
         )
 
     def understand(self, descriptions: Sequence[str | Description]) -> list[Description]:
-        """Descriptions as the vocabulary reads them; those already read pass through.
-
-        Words that no table knows are judged by their meaning, if the text encoder is at hand.
-        """
-        parsed: list[Description] = []
-        for description in descriptions:
-            if isinstance(description, Description):
-                parsed.append(description)
-            else:
-                parsed += parse_descriptions([description], self._vocabulary)
-        if all(description.is_understood for description in parsed):
-            return parsed
-        encoder = self._encoder()
-        return list(judge_by_meaning(parsed, encoder, self._vocabulary)) if encoder else parsed
+        """Descriptions as this model's vocabulary and text encoder read them; those already read pass through."""
+        return self.reader.read(descriptions)
 
     def on_working_grid(self, encoded: EncodedScan, score: np.ndarray) -> np.ndarray:
         """A map (k, j, i) at half the working grid's resolution, interpolated onto the working grid."""
@@ -463,22 +450,9 @@ class DiffuGTSPipeline(DiffusionPipeline):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits (k, j, i) at half resolution and the presence logit of one description."""
         pair = prompt_pair(description, modality, sequence)
-        embeddings = self._embed([pair.normal, pair.abnormal]).to(self.device)
+        embeddings = self.reader.embed([pair.normal, pair.abnormal]).to(self.device)
         maps = self._heads.attend(queries, embeddings[:1], embeddings[1:])
         return maps.logits[0, 0].float().cpu(), maps.presence[0].float().cpu()
-
-    def _embed(self, texts: list[str]) -> torch.Tensor:
-        banked = self.bank.lookup(texts) if self.bank is not None else None
-        return banked if banked is not None else embed_with_bank(self.bank, self._encoder(), texts)
-
-    def _encoder(self) -> TextEncoder | None:
-        """The text encoder, loaded when first needed; None where it is not installed."""
-        if self._texts is None:
-            try:
-                self._texts = load_text_encoder(self.preset.text_encoder)
-            except DescriptionError:
-                return None
-        return self._texts
 
     def _map(self, encoded: EncodedScan, score: np.ndarray, allowed: np.ndarray | None) -> np.ndarray:
         """A score at half resolution as a score map (k, j, i) on the scan's own grid, 0 outside the allowed region."""
@@ -490,25 +464,6 @@ class DiffuGTSPipeline(DiffusionPipeline):
     def _layers(self, *modules: torch.nn.Module) -> int:
         chosen = modules or (self.autoencoder.network.encoder, self.denoiser)
         return sum(isinstance(layer, torch.nn.Conv3d) for module in chosen for layer in module.modules())
-
-
-class _Counter:
-    """Turns 'one more layer' into progress of a stage; with `done` -1 the first call tells of the stage's beginning."""
-
-    def __init__(self, progress: ProgressCallback | None, stage: Stage, total: int, done: int = 0) -> None:
-        self.progress, self.stage, self.total, self.done = progress, stage, total, done
-
-    def __call__(self) -> None:
-        self.done += 1
-        if self.progress:
-            self.progress(self.stage, min(self.done, self.total), self.total)
-
-
-@contextmanager
-def _timed(timings: dict[str, float], name: str) -> Iterator[None]:
-    start = time.perf_counter()
-    yield
-    timings[name] = timings.get(name, 0.0) + time.perf_counter() - start
 
 
 def _empty_image(encoded: EncodedScan) -> sitk.Image:

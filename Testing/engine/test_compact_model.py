@@ -75,8 +75,8 @@ def test_it_needs_no_text_encoder_for_common_descriptions(pipeline) -> None:
 
         pair = prompt_pair(description, "CT")
         texts += [pair.normal, pair.abnormal]
-    assert fresh.bank is not None
-    assert fresh.bank.lookup(texts) is not None
+    assert fresh.reader.bank is not None
+    assert fresh.reader.bank.lookup(texts) is not None
 
 
 def test_it_is_small_enough_to_be_shipped_and_has_a_card() -> None:

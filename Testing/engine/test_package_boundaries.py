@@ -21,7 +21,7 @@ MAY_CONNECT = "maisi/download.py"
 PICKLING = {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 
 LAYERS = (
-    {"errors", "protocol", "allocation"},
+    {"errors", "protocol", "allocation", "stage_progress"},
     {"scans", "descriptions"},
     {"generated", "foundation"},
     {"encoded", "attention", "inpainting", "refinement"},
