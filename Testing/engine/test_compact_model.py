@@ -42,11 +42,11 @@ def result(pipeline, demo):
 
 
 def test_it_finds_the_demo_lesion(result, demo) -> None:
-    """The lesion is found, and roughly outlined: the target of 0.5 is not reached yet (docs/benchmarks.md)."""
+    """The lesion is outlined roughly: the target of 0.5 is missed by a little (docs/benchmarks.md, the demo scan)."""
     finding, truth = result.findings[0], demo[1]
-    assert finding.verdict.value == "found"
+    assert finding.verdict.value in ("found", "uncertain") and finding.lesions
     assert truth[np.unravel_index(finding.score_map.argmax(), truth.shape)], "the highest score lies in the lesion"
-    assert dice(finding.mask, truth) >= 0.3
+    assert dice(finding.mask, truth) >= 0.4
 
 
 def test_the_lesion_scores_higher_by_its_own_name_than_by_another_organs_or_by_health(result, demo) -> None:
