@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import ndimage
 
-from diffugts.evaluation.overlap import ABSENT_MM, box_of, dice, hausdorff95_mm
-from diffugts.findings.lesions import TOUCHING
+from diffugts.evaluation.overlap import ABSENT_MM, dice, hausdorff95_mm
+from diffugts.findings.lesions import TOUCHING, box_of
 
 EDGES = ndimage.generate_binary_structure(3, 2)
 """The challenge's structuring element: voxels that share a face or an edge."""

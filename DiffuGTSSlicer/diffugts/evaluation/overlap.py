@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from monai.metrics import compute_dice, compute_hausdorff_distance, compute_surface_dice
 
+from diffugts.findings.lesions import box_of
+
 SURFACE_TOLERANCE_MM = 2.0
 """How far two outlines may lie apart and still agree: about what two readers differ by."""
 
@@ -94,17 +96,6 @@ def hausdorff95_mm(mask: np.ndarray, truth: np.ndarray, spacing_kji_mm: Sequence
             spacing=_spacing(spacing_kji_mm),
         )
     return float(value)
-
-
-def box_of(mask: np.ndarray) -> tuple[slice, slice, slice] | None:
-    """Bounding box of a mask (k, j, i), None where it is empty."""
-    slices = []
-    for axis in range(3):
-        seen = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
-        if seen.size == 0:
-            return None
-        slices.append(slice(int(seen[0]), int(seen[-1]) + 1))
-    return slices[0], slices[1], slices[2]
 
 
 def _tensor(mask: np.ndarray) -> torch.Tensor:

@@ -40,7 +40,7 @@ class VerdictRule:
 def cut(score_map: np.ndarray, threshold: float, smallest_lesion_ml: float, geometry: Geometry) -> np.ndarray:
     """The mask (k, j, i): voxels above `threshold` in connected regions of at least `smallest_lesion_ml`."""
     mask = score_map > threshold
-    box = _box(mask)
+    box = box_of(mask)
     if box is None or smallest_lesion_ml <= 0:
         return mask
     labels, count = ndimage.label(mask[box], TOUCHING)
@@ -54,7 +54,7 @@ def cut(score_map: np.ndarray, threshold: float, smallest_lesion_ml: float, geom
 
 def measure_lesions(mask: np.ndarray, score_map: np.ndarray, scan: Scan) -> list[Lesion]:
     """The lesions of a mask (k, j, i), highest score first, then largest; `label` counts from 1 in that order."""
-    box = _box(mask)
+    box = box_of(mask)
     if box is None:
         return []
     labels, _ = ndimage.label(mask[box], TOUCHING)
@@ -130,7 +130,7 @@ def verdict(
     return Verdict.FOUND, []
 
 
-def _box(mask: np.ndarray) -> tuple[slice, slice, slice] | None:
+def box_of(mask: np.ndarray) -> tuple[slice, slice, slice] | None:
     """Bounding box of a mask, None where it is empty: labelling a whole scan for a small finding would take seconds."""
     slices = []
     for axis in range(3):

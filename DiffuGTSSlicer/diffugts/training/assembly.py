@@ -128,7 +128,7 @@ def best_threshold(
         for threshold, values in marked.items():
             values.append(float((score > threshold).sum()) * SPACING_MM**3 / 1000)
     means = {threshold: float(np.mean(values)) for threshold, values in found.items()}
-    marked_ml = {threshold: float(np.mean(values)) for threshold, values in marked.items()}
+    marked_ml = {threshold: float(np.mean(values)) if values else 0.0 for threshold, values in marked.items()}
     quiet = [t for t, volume_ml in marked_ml.items() if volume_ml <= MARKED_WHERE_NOTHING_ML] or [max(means)]
     best = max(quiet, key=lambda t: means[t])
     by_name = [{f"{t:.2f}": round(value, 4) for t, value in of.items()} for of in (means, marked_ml)]

@@ -98,22 +98,28 @@ def train_attention(
     sarcomas = [foundation.encode(held_out.sarcoma(v)) for v in held_out.real for _ in range(2)]
     unseen = CaseSource(source.others, 12)
     generated = {name: generated_cases(unseen, name, foundation) for name in source.groups}
-    brains = unseen.clean_groups["brain"]
-    silent = [foundation.encode(unseen.nothing(brains[int(unseen.rng.integers(len(brains)))])) for _ in range(6)]
+    brains = unseen.clean_groups.get("brain", [])
+    silent = [foundation.encode(unseen.nothing(brains[n % len(brains)])) for n in range(6 if brains else 0)]
 
     def validate(module: nn.Module) -> dict[str, float]:
         figures = held_out_dice(module, sarcomas, texts)
         for name, cases in generated.items():
-            figures |= {f"{name}_{k}": v for k, v in held_out_dice(module, cases, texts).items() if k == "dice_0.5"}
-        return figures | {"silent_ml": marked_ml(module, silent, texts)}
+            if cases:
+                figures[f"{name}_dice_0.5"] = held_out_dice(module, cases, texts)["dice_0.5"]
+        return figures | ({"silent_ml": marked_ml(module, silent, texts)} if silent else {})
 
     return run.train(loss, validate)
 
 
 def generated_cases(source: CaseSource, group: str, foundation: Foundation, count: int = 8) -> list[EncodedCase]:
-    """Generated lesions in volumes of one group, drawn by a source of their own: the volumes were seen, the lesions not."""
+    """Generated lesions in volumes of one group, drawn by a source of their own: the volumes were seen, the lesions not.
+
+    Fewer than `count`, where few of 20 tries for each find room for a lesion.
+    """
     drawn: list[EncodedCase] = []
-    while len(drawn) < count:
+    for _ in range(20 * count):
+        if len(drawn) == count:
+            break
         case = source.generated(source.groups[group][int(source.rng.integers(len(source.groups[group])))])
         if case is not None and case.target.sum() > 300:
             drawn.append(foundation.encode(case))
