@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
+from filelock import FileLock
 
+from diffugts.errors import RequestError
 from diffugts.training.run import RunSettings, TrainingRun, read_log
 
 
@@ -62,3 +65,12 @@ def test_a_kill_between_two_renames_leaves_a_checkpoint_to_go_on_from(tmp_path: 
     run.train(loss)
     (tmp_path / "checkpoint").rename(tmp_path / "checkpoint.old")
     assert TrainingRun(tmp_path, Line(), settings(0.01)).step == run.step
+
+
+def test_two_runs_never_write_to_one_folder(tmp_path: Path) -> None:
+    run = TrainingRun(tmp_path, Line(), settings(0.01))
+    with FileLock(tmp_path / "lock"), pytest.raises(RequestError, match="Another training run"):
+        run.train(loss)
+    assert run.step == 0 and not (tmp_path / "checkpoint").exists()
+    run.train(loss)
+    assert run.step > 0

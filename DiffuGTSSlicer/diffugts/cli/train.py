@@ -16,6 +16,9 @@ Data = Annotated[Path, typer.Option(help="Data folder with INDEX.tsv; only its t
 Runs = Annotated[Path, typer.Option(help="Where runs, packed volumes and checkpoints are kept.")]
 Minutes = Annotated[float, typer.Option(help="Minutes of optimisation in all, resumed runs included.")]
 Threads = Annotated[int, typer.Option(help="CPU threads; 0 leaves the choice to torch.")]
+Encoders = Annotated[
+    int, typer.Option(help="Processes that draw and encode cases beside the training; 0: the training does.")
+]
 Seed = Annotated[int, typer.Option(help="Seed of weights and draws.")]
 
 VOLUMES = "volumes"
@@ -54,6 +57,7 @@ def attention(
     minutes: Minutes = 90.0,
     threads: Threads = 0,
     seed: Seed = 0,
+    encoders: Encoders = 0,
     initial: Annotated[
         Path | None, typer.Option(help="A trained attention to go on from, of the same autoencoder and denoiser.")
     ] = None,
@@ -71,9 +75,20 @@ def attention(
         runs / "denoiser" / "last",
         runs / "attention",
         settings,
-        AttentionTask(),
+        AttentionTask(encoders=encoders),
         initial,
     )
+
+
+@app.command()
+def average(
+    components: Annotated[list[Path], typer.Argument(help="Trained attentions that went on from the same weights.")],
+    output: Annotated[Path, typer.Option(help="Folder of the attention to write.")],
+) -> None:
+    """Average the weights of several attentions."""
+    from diffugts.training.averaging import average_attention
+
+    average_attention(components, output)
 
 
 @app.command()

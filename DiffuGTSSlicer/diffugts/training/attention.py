@@ -7,7 +7,8 @@ Loss per description: weighted BCE, Dice where there is something to find, BCE o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,18 +16,16 @@ import torch
 import torch.nn.functional as functional
 from torch import nn
 
-from diffugts.attention import AnomalyAttention
+from diffugts.attention import AnomalyAttention, AttentionMaps
 from diffugts.descriptions.description import parse_descriptions
 from diffugts.descriptions.encoder import TextEncoder, load_text_encoder
 from diffugts.descriptions.templates import prompt_pair
 from diffugts.descriptions.training_texts import TumourText, draw_description, draw_other_description
-from diffugts.foundation.autoencoder import ScanAutoencoder
-from diffugts.foundation.denoiser import HoleDenoiser
-from diffugts.foundation.features import fast_arithmetic, features_of_crops
-from diffugts.training.cases import Case, CaseSource
+from diffugts.training.cases import CaseSource
+from diffugts.training.encoding import EncodedCase, Foundation, FreshCases
 from diffugts.training.generated_volumes import generated_volumes
 from diffugts.training.run import RunSettings, TrainingRun
-from diffugts.training.volumes import SPACING_MM, read_volumes
+from diffugts.training.volumes import SPACING_MM, Volume, read_volumes
 
 HELD_OUT_PATIENTS = ("STS_003", "STS_015", "STS_027")
 PRESENCE_WEIGHT = 0.2
@@ -40,25 +39,16 @@ TEXTS_PER_TUMOUR, OTHER_TEXTS = 48, 160
 
 @dataclass(frozen=True)
 class AttentionTask:
-    """What a step learns from: `fresh` newly drawn cases and `replayed` earlier ones of the last `remembered`.
+    """What a step learns from: `cases` in all, the newly drawn ones first, then of the last `remembered`.
 
-    Encoding is the costly part, hence the replay. `bodies` is the number of generated bodies among the volumes.
+    Encoding is the costly part, hence the replay; `encoders` processes do it beside the training, none leaves it
+    to the training itself. `bodies` is the number of generated bodies among the volumes.
     """
 
-    fresh: int = 1
-    replayed: int = 2
+    cases: int = 3
     remembered: int = 300
     bodies: int = 36
-
-
-@dataclass(frozen=True)
-class EncodedCase:
-    """A case behind the frozen foundation: features float16, `target` and `weight` (1, 1, k/2, j/2, i/2)."""
-
-    levels: dict[int, torch.Tensor]
-    target: torch.Tensor
-    weight: torch.Tensor
-    case: Case
+    encoders: int = 0
 
 
 def train_attention(
@@ -74,9 +64,7 @@ def train_attention(
 
     `initial` is a trained attention to go on from; its foundation must be the one given here.
     """
-    everything = [*read_volumes(volumes), *generated_volumes(task.bodies)]
-    source = CaseSource([v for v in everything if not v.name.startswith(HELD_OUT_PATIENTS)], settings.seed)
-    foundation = Foundation(autoencoder, denoiser)
+    source, foundation = source_and_foundation(volumes, autoencoder, denoiser, task.bodies, settings.seed)
     texts = TextPool(load_text_encoder(), np.random.default_rng(settings.seed + 1))
     module = AnomalyAttention() if initial is None else AnomalyAttention.from_pretrained(initial).train()
     run = TrainingRun(folder, module, settings)
@@ -85,16 +73,18 @@ def train_attention(
         run.averaged = {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
     remembered: list[EncodedCase] = []
     rng = np.random.default_rng(settings.seed + 2)
+    making = partial(source_and_foundation, volumes, autoencoder, denoiser, task.bodies)
+    stream = FreshCases(making if task.encoders else lambda _: (source, foundation), settings.seed, task.encoders)
 
     def loss(_: nn.Module) -> torch.Tensor:
-        fresh = [foundation.encode(source.draw()) for _ in range(task.fresh)]
-        old = [remembered[rng.integers(len(remembered))] for _ in range(task.replayed if remembered else 0)]
+        fresh = stream.take()
+        old = [remembered[rng.integers(len(remembered))] for _ in range(task.cases - len(fresh) if remembered else 0)]
         remembered.extend(fresh)
         del remembered[: -task.remembered]
-        batch = fresh + old
+        batch = (fresh + old)[: task.cases]
         return torch.stack([case_loss(module, case, texts) for case in batch]).mean()
 
-    held_out = CaseSource([v for v in everything if v.name.startswith(HELD_OUT_PATIENTS)], 11)
+    held_out = CaseSource([v for v in read_volumes(volumes) if _is_held_out(v)], 11)
     sarcomas = [foundation.encode(held_out.sarcoma(v)) for v in held_out.real for _ in range(2)]
     unseen = CaseSource(source.others, 12)
     generated = {name: generated_cases(unseen, name, foundation) for name in source.groups}
@@ -108,7 +98,23 @@ def train_attention(
                 figures[f"{name}_dice_0.5"] = held_out_dice(module, cases, texts)["dice_0.5"]
         return figures | ({"silent_ml": marked_ml(module, silent, texts)} if silent else {})
 
-    return run.train(loss, validate)
+    try:
+        return run.train(loss, validate)
+    finally:
+        stream.close()
+
+
+def source_and_foundation(
+    volumes: Path, autoencoder: Path, denoiser: Path, bodies: int, seed: int
+) -> tuple[CaseSource, Foundation]:
+    """What training cases are drawn from, without the held-out patients, and what encodes them."""
+    everything = [*read_volumes(volumes), *generated_volumes(bodies)]
+    source = CaseSource([v for v in everything if not _is_held_out(v)], seed)
+    return source, Foundation(autoencoder, denoiser)
+
+
+def _is_held_out(volume: Volume) -> bool:
+    return volume.name.startswith(HELD_OUT_PATIENTS)
 
 
 def generated_cases(source: CaseSource, group: str, foundation: Foundation, count: int = 8) -> list[EncodedCase]:
@@ -124,27 +130,6 @@ def generated_cases(source: CaseSource, group: str, foundation: Foundation, coun
         if case is not None and case.target.sum() > 300:
             drawn.append(foundation.encode(case))
     return drawn
-
-
-class Foundation:
-    """The frozen autoencoder and denoiser, turning cases into features."""
-
-    def __init__(self, autoencoder: Path, denoiser: Path) -> None:
-        self.autoencoder = ScanAutoencoder.from_pretrained(autoencoder).eval().requires_grad_(False)
-        self.denoiser = HoleDenoiser.from_pretrained(denoiser).eval().requires_grad_(False)
-
-    @torch.no_grad()
-    def encode(self, case: Case) -> EncodedCase:
-        """Features, target and weight of a case."""
-        scan = torch.from_numpy(np.ascontiguousarray(case.intensities, np.float32))[None, None]
-        with fast_arithmetic(scan.device):
-            levels = features_of_crops(self.autoencoder, self.denoiser, scan, case.modality_class)
-        return EncodedCase(
-            {stride: level.clamp(-6e4, 6e4).half() for stride, level in levels.items()},
-            _halved(case.target),
-            _halved(case.weight),
-            replace(case, intensities=case.intensities[:0]),
-        )
 
 
 class TextPool:
@@ -191,12 +176,10 @@ def case_loss(attention: AnomalyAttention, case: EncodedCase, texts: TextPool) -
         texts.describing(again, facts.sequence),
         texts.other(facts.region, facts.organ, facts.modality, facts.sequence),
     ]
-    embeddings = torch.stack(asked)
-    queries = attention.query({stride: level.float() for stride, level in case.levels.items()})
-    maps = attention.attend(queries, embeddings[:, 0], embeddings[:, 1])
-    there = torch.tensor([float(facts.tumour is not None)] * 2 + [0.0])
-    weight = case.weight.expand_as(maps.logits)
-    target = case.target * there.view(-1, 1, 1, 1, 1)
+    maps = _maps(attention, case, torch.stack(asked))
+    there = torch.tensor([float(facts.tumour is not None)] * 2 + [0.0], device=maps.logits.device)
+    weight = case.weight.to(there.device).expand_as(maps.logits)
+    target = case.target.to(there.device) * there.view(-1, 1, 1, 1, 1)
     voxels = map_loss(maps.logits, target, weight).mean()
     presence = functional.binary_cross_entropy_with_logits(maps.presence, there, reduction="none")
     if facts.tumour is None and float(case.weight.mean()) < SURELY_CLEAN_SHARE:
@@ -237,9 +220,7 @@ def held_out_dice(attention: AnomalyAttention, cases: list[EncodedCase], texts: 
         assert facts.tumour is not None
         right = texts.describing(facts.tumour, facts.sequence)
         other = texts.other(facts.region, facts.organ, facts.modality, facts.sequence)
-        queries = attention.query({stride: level.float() for stride, level in case.levels.items()})
-        embeddings = torch.stack([right, other])
-        score = torch.sigmoid(attention.attend(queries, embeddings[:, 0], embeddings[:, 1]).logits.float())
+        score = torch.sigmoid(_maps(attention, case, torch.stack([right, other])).logits.float()).cpu()
         truth = case.target[0] > 0.5
         for threshold in (0.3, 0.5, 0.7):
             mask = score[0] > threshold
@@ -257,11 +238,14 @@ def marked_ml(attention: AnomalyAttention, cases: list[EncodedCase], texts: Text
     for case in cases:
         asked = case.case.absent or TumourText("", None, None, modality=case.case.modality)
         embeddings = texts.describing(asked, case.case.sequence)[None]
-        queries = attention.query({stride: level.float() for stride, level in case.levels.items()})
-        logits = attention.attend(queries, embeddings[:, 0], embeddings[:, 1]).logits.float()
+        logits = _maps(attention, case, embeddings).logits.float().cpu()
         marked.append(float(((logits > 0) & (case.weight > 0.5)).sum()) * (2 * SPACING_MM) ** 3 / 1000)
     return float(np.mean(marked))
 
 
-def _halved(mask: np.ndarray) -> torch.Tensor:
-    return functional.avg_pool3d(torch.from_numpy(mask.astype(np.float32))[None, None], 2)
+def _maps(attention: AnomalyAttention, case: EncodedCase, embeddings: torch.Tensor) -> AttentionMaps:
+    """Attention maps of the prompt pairs `embeddings` (n, 2, text_size), on the attention's own device."""
+    device = attention.bias.device
+    queries = attention.query({stride: level.to(device, torch.float32) for stride, level in case.levels.items()})
+    embeddings = embeddings.to(device)
+    return attention.attend(queries, embeddings[:, 0], embeddings[:, 1])

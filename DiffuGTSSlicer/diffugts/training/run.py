@@ -21,10 +21,12 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from diffusers import ModelMixin
+from filelock import FileLock, Timeout
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from diffugts.allocation import keep_freed_memory
+from diffugts.errors import RequestError
 
 CHECKPOINT_EVERY_S = 120.0
 REPORT_EVERY_STEPS = 50
@@ -80,7 +82,25 @@ class TrainingRun:
         loss: Callable[[nn.Module], torch.Tensor],
         validate: Callable[[ModelMixin], dict[str, float]] | None = None,
     ) -> dict[str, float]:
-        """Optimise until the time is used up; returns the last validation's figures."""
+        """Optimise until the time is used up; returns the last validation's figures.
+
+        Raises:
+            RequestError: another process trains in this folder; two would overwrite each other's checkpoints.
+        """
+        try:
+            with FileLock(self.folder / "lock", timeout=0):
+                return self._train(loss, validate)
+        except Timeout as taken:
+            raise RequestError(
+                f"Another training run is writing to {self.folder}. Wait until it has ended, stop it, or give this one "
+                "another folder with --runs."
+            ) from taken
+
+    def _train(
+        self,
+        loss: Callable[[nn.Module], torch.Tensor],
+        validate: Callable[[ModelMixin], dict[str, float]] | None,
+    ) -> dict[str, float]:
         budget_s = 60.0 * self.settings.minutes
         losses: list[float] = []
         figures: dict[str, float] = {}
