@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import made_datasets as made
@@ -154,3 +156,24 @@ def test_best_median_and_worst_are_different_cases(tmp_path: Path, table: Path) 
     scores = [record.figures["otsu"].overlap.dsc for _, record in chosen]
     assert [word for word, _ in chosen] == ["Best", "Median", "Worst"] and scores == sorted(scores, reverse=True)
     assert [word for word, _ in best_median_worst(records[:1], "otsu")] == ["Best"]
+
+
+def test_the_report_says_what_verdicts_were_worth_and_scores_meant(tmp_path: Path, table: Path) -> None:
+    class Scoring(Watched):
+        """Knows how sure it is: 0.8 where it marks."""
+
+        def segment(self, scan, description):
+            answer = super().segment(scan, description)
+            return replace(answer, score_map=np.where(answer.mask, 0.8, 0.02))
+
+    run = run_in(tmp_path / "run", Scoring())
+    run.evaluate(read_cases(table), say=quiet)
+    records = run.evaluate(read_cases(table), say=quiet)  # read back from disk
+    summary = summarise(records)
+    assert sum(worth.cases for worth in summary.verdicts["otsu"]) == 4
+    assert [row.low for row in summary.reliability["otsu"]] == [0.0, 0.8]
+    write_tables(run.folder, records, summary, "made by a test")
+    tables = (run.folder / "report.md").read_text()
+    assert "What a verdict was worth" in tables and "| otsu | 0.8 to 0.9 |" in tables
+    page = write_html(run, records, summary, "made by a test").read_text()
+    assert "Do the scores mean what they say?" in page and "Expected calibration error" in page

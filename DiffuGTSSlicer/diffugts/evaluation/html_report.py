@@ -12,7 +12,8 @@ from typing import Any
 from diffugts.evaluation.comparison import USUAL_METHOD
 from diffugts.evaluation.overlap import ABSENT_MM, SURFACE_TOLERANCE_MM
 from diffugts.evaluation.records import CaseRecord
-from diffugts.evaluation.report import methods_of, with_interval
+from diffugts.evaluation.reliability_diagram import reliability_diagram
+from diffugts.evaluation.report import VERDICT_HEAD, methods_of, verdict_rows, with_interval
 from diffugts.evaluation.run import EvaluationRun
 from diffugts.evaluation.statistics import RESAMPLES
 from diffugts.evaluation.summary import MEASURES, Summary
@@ -64,6 +65,13 @@ def write_html(run: EvaluationRun, records: Sequence[CaseRecord], summary: Summa
         parts += ["<h2>Scans without a tumour</h2>", _tumour_free(summary), *_false_alarm(run, free, method)]
     if summary.sizes:
         parts += ["<h2>Lesions by size</h2>", _sizes(summary)]
+    if summary.verdicts:
+        parts += [
+            "<h2>What a verdict was worth</h2>",
+            _table(list(VERDICT_HEAD), verdict_rows(summary), text_columns=(1,)),
+        ]
+    if summary.reliability.get(method):
+        parts += ["<h2>Do the scores mean what they say?</h2>", reliability_diagram(summary.reliability[method])]
     parts += ["<h2>All cases</h2>", _cases([*ill, *free], method)]
     failed = [(r.name, r.failure or "") for r in records if r.failure]
     if failed:

@@ -11,11 +11,12 @@ import numpy as np
 from diffugts.evaluation.lesionwise import LesionRules, LesionScores, TrueLesion, score_lesions
 from diffugts.evaluation.methods import Prediction
 from diffugts.evaluation.overlap import Overlap, measure_overlap
+from diffugts.evaluation.reliability import ScoredTissue
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What one method reached on one case."""
+    """What one method reached on one case; `scored` where it has a score map."""
 
     overlap: Overlap
     lesions: LesionScores
@@ -24,12 +25,14 @@ class Figures:
     anomaly_score: float | None
     threshold: float
     seconds: float
+    scored: ScoredTissue | None = None
 
     @classmethod
     def of(
         cls, prediction: Prediction, truth: np.ndarray, spacing_kji_mm: tuple[float, ...], rules: LesionRules
     ) -> Figures:
         """Measure a prediction against the truth (k, j, i)."""
+        scores, voxel_ml = prediction.score_map, float(np.prod(spacing_kji_mm)) / 1000
         return cls(
             overlap=measure_overlap(prediction.mask, truth, spacing_kji_mm),
             lesions=score_lesions(prediction.mask, truth, spacing_kji_mm, rules),
@@ -38,6 +41,7 @@ class Figures:
             anomaly_score=prediction.anomaly_score,
             threshold=prediction.threshold,
             seconds=prediction.seconds,
+            scored=ScoredTissue.of(scores, truth, voxel_ml) if scores is not None else None,
         )
 
 
@@ -77,4 +81,6 @@ class CaseRecord:
 def _figures(values: dict[str, Any]) -> Figures:
     lesions = dict(values["lesions"])
     lesions["lesions"] = [TrueLesion(**lesion) for lesion in lesions["lesions"]]
-    return Figures(**{**values, "overlap": Overlap(**values["overlap"]), "lesions": LesionScores(**lesions)})
+    scored = ScoredTissue(**values["scored"]) if values.get("scored") else None
+    parts = {"overlap": Overlap(**values["overlap"]), "lesions": LesionScores(**lesions), "scored": scored}
+    return Figures(**{**values, **parts})

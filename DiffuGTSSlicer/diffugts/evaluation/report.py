@@ -13,7 +13,9 @@ import numpy as np
 
 from diffugts.evaluation.measures import HoleEffect
 from diffugts.evaluation.records import CaseRecord
+from diffugts.evaluation.reliability import LEAST_SCORE, calibration_error
 from diffugts.evaluation.run import RUN_FILE
+from diffugts.evaluation.statistics import share_interval
 from diffugts.evaluation.summary import MEASURES, Mean, Summary, diameter_mm
 
 RESULTS_FILE, TABLES_FILE, CASES_FILE, LESIONS_FILE = "results.json", "report.md", "cases.csv", "lesions.csv"
@@ -42,6 +44,10 @@ def as_markdown(records: Sequence[CaseRecord], summary: Summary, made_by: str) -
         ]
     if free:
         parts.append("### Tumour-free scans\n\n" + tumour_free_table(free))
+    if records:
+        parts.append("### What a verdict was worth\n\n" + table(VERDICT_HEAD, verdict_rows(summary)))
+    if summary.reliability:
+        parts.append("### Reliability of the score\n\n" + reliability_table(summary))
     parts += _studies(records)
     if summary.failed:
         parts.append(
@@ -127,6 +133,35 @@ def tumour_free_table(records: Sequence[CaseRecord]) -> str:
     means = [Mean.of([r.figures[m].overlap.found_ml for r in records]) for m in methods]
     rows.append(["mean", *(with_interval(mean, 1) for mean in means), "", ""])
     return table(["scan", *(f"ml {m}" for m in methods), "verdict", "highest"], rows)
+
+
+VERDICT_HEAD = (
+    "method", "verdict", "cases", "mask meets the tumour", "mask misses it", "tumour-free", "right (95 %)",
+)  # fmt: skip
+
+
+def verdict_rows(summary: Summary) -> list[list[object]]:
+    """How often each verdict was given, over cases with and without a tumour, and how often it was right."""
+    rows: list[list[object]] = []
+    for method, worths in summary.verdicts.items():
+        for w in worths:
+            low, high = share_interval(w.right, w.cases)
+            right = f"{w.right / w.cases:.2f} ({low:.2f} to {high:.2f})" if w.cases else "-"
+            rows.append([method, w.verdict, w.cases, w.touched, w.missed, w.free, right])
+    return rows
+
+
+def reliability_table(summary: Summary) -> str:
+    """Share of tumour in the tissue of each score, with the expected calibration error of each method."""
+    head = ["method", "score", "tissue ml", "mean score", "share that is tumour"]
+    rows: list[list[object]] = []
+    for method, bins in summary.reliability.items():
+        for b in bins:
+            rows.append(
+                [method, f"{b.low:.1f} to {b.high:.1f}", f"{b.tissue_ml:.0f}", f"{b.score:.2f}", f"{b.share:.2f}"]
+            )
+        rows.append([method, f"calibration error from {LEAST_SCORE:g} on", "", "", f"{calibration_error(bins):.3f}"])
+    return table(head, rows)
 
 
 def methods_of(records: Sequence[CaseRecord]) -> list[str]:

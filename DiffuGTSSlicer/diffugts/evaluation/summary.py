@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from diffugts.evaluation.records import CaseRecord, Figures
+from diffugts.evaluation.reliability import Reliability, VerdictWorth, reliability
 from diffugts.evaluation.statistics import bootstrap_interval, share_interval
 from diffugts.findings.finding import Verdict
 
@@ -97,12 +98,14 @@ class TumourFreeSummary:
 
 @dataclass(frozen=True)
 class Summary:
-    """A whole run."""
+    """A whole run; `reliability` and `verdicts` by the methods' names, over all cases."""
 
     groups: list[GroupSummary]
     sizes: list[SizeSummary]
     tumour_free: list[TumourFreeSummary]
     failed: list[str]
+    reliability: dict[str, list[Reliability]]
+    verdicts: dict[str, list[VerdictWorth]]
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -125,7 +128,13 @@ def summarise(records: Sequence[CaseRecord]) -> Summary:
             figures = [record.figures[method] for record in members if method in record.figures]
             if figures:
                 free.append(_tumour_free(group, method, figures))
-    return Summary(groups, sizes, free, [record.name for record in records if record.failure is not None])
+    scored: dict[str, list[Reliability]] = {}
+    for method in methods:
+        tissue = [r.figures[method].scored for r in measured if method in r.figures]
+        if any(tissue):
+            scored[method] = reliability([part for part in tissue if part is not None])
+    failed = [record.name for record in records if record.failure is not None]
+    return Summary(groups, sizes, free, failed, scored, {method: _verdicts(measured, method) for method in methods})
 
 
 def value_of(figures: Figures, measure: str) -> float:
@@ -161,6 +170,16 @@ def _groups(records: Sequence[CaseRecord]) -> dict[str, list[CaseRecord]]:
             for modality in modalities:
                 groups[f"{folder}, {modality}"] = [r for r in members if r.modality == modality]
     return groups if len(whole) < 2 else {**groups, ALL: list(records)}
+
+
+def _verdicts(records: Sequence[CaseRecord], method: str) -> list[VerdictWorth]:
+    worths = []
+    for verdict in (Verdict.FOUND.value, Verdict.UNCERTAIN.value, Verdict.NOT_FOUND.value):
+        given = [r for r in records if method in r.figures and r.figures[method].verdict == verdict]
+        touched = sum(r.has_tumour and r.figures[method].overlap.dsc > 0 for r in given)
+        free = sum(not r.has_tumour for r in given)
+        worths.append(VerdictWorth(verdict, touched, len(given) - touched - free, free))
+    return worths
 
 
 def _group(group: str, method: str, figures: list[Figures]) -> GroupSummary:
