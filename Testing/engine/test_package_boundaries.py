@@ -14,9 +14,14 @@ PACKAGE = Path(__file__).resolve().parents[2] / "DiffuGTSSlicer" / "diffugts"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 SLICER_SIDE = {"slicer", "qt", "vtk", "ctk", "mrml", "PythonQt", "vtkmodules", "DiffuGTSSlicer", "DiffuGTSSlicerLib"}
-NETWORK = {"requests", "urllib", "http", "socket", "ftplib", "httpx", "aiohttp"}
+NETWORK = {"requests", "urllib", "http", "socket", "ftplib", "httpx", "aiohttp", "fastapi", "starlette", "uvicorn"}
 MAY_CONNECT = "maisi/download.py"
 """The one file that opens a connection, called by `diffugts models fetch` alone, after the user has agreed."""
+
+LISTENS = "server/"
+"""The one part that answers on a network, started by `diffugts serve` alone. It connects to nothing: no client is imported."""
+
+SERVING = {"fastapi", "starlette", "uvicorn"}
 
 PICKLING = {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 
@@ -27,7 +32,7 @@ LAYERS = (
     {"encoded", "attention", "inpainting", "refinement"},
     {"findings", "preset", "pseudo_healthy"},
     {"pipeline", "models", "marked_region", "maisi"},
-    {"worker", "training", "evaluation", "baselines"},
+    {"worker", "training", "evaluation", "baselines", "server"},
     {"cli", "__main__"},
 )
 """Parts of the engine from the bottom up (docs/architecture.md): a part knows its own layer and those below it."""
@@ -67,6 +72,8 @@ def test_the_engine_has_sources() -> None:
 def test_the_engine_knows_nothing_of_slicer_networks_or_pickles(path: Path) -> None:
     roots = {name.split(".")[0] for name in imported(parsed(path))}
     assert not roots & SLICER_SIDE
+    if name_of(path).startswith(LISTENS):
+        roots -= SERVING
     assert not roots & NETWORK or name_of(path) == MAY_CONNECT, "nothing at run time may need a network"
     assert not roots & PICKLING, "a pickle runs code of whoever wrote it"
 
@@ -79,6 +86,19 @@ def test_only_the_command_that_fetches_models_can_reach_the_network() -> None:
         node for node in parsed(PACKAGE / "cli/models.py").body if getattr(node, "name", "") == "_fetch_shown"
     )
     assert module in imported(command), "it is imported where it is called, not when the program starts"
+
+
+def test_only_the_command_that_serves_can_listen() -> None:
+    users = {
+        name_of(path)
+        for path in SOURCES
+        if not name_of(path).startswith(LISTENS)
+        and any(name.startswith("diffugts.server") for name in imported(parsed(path)))
+    }
+    assert users == {"cli/serve.py"}
+    loaded_with_the_program = parsed(PACKAGE / "cli/serve.py").body
+    at_start = {name for node in loaded_with_the_program if isinstance(node, ast.ImportFrom) for name in [node.module]}
+    assert not any(name and name.startswith("diffugts.server") for name in at_start)
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)

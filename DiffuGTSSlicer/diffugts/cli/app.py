@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from diffugts import __version__
-from diffugts.cli import baseline, bench, demo, doctor, evaluate, models, segment, train, worker
+from diffugts.cli import baseline, bench, demo, doctor, evaluate, models, segment, serve, train, worker
 from diffugts.errors import Cancelled, DiffuGTSError
 
 DEFECT = "Something went wrong that the program did not foresee. Please report it with the lines above."
@@ -55,6 +55,7 @@ app.command()(demo.demo)
 app.command()(doctor.doctor)
 app.add_typer(models.app, name="models")
 app.command()(worker.worker)
+app.command()(serve.serve)
 app.add_typer(train.app, name="train")
 app.command()(bench.bench)
 app.add_typer(evaluate.app, name="evaluate")
