@@ -422,7 +422,8 @@ class DiffuGTSPipeline(DiffusionPipeline):
         return TiledFoundation(self.autoencoder, self.denoiser, self.low_memory)
 
     def _rule(self, threshold: float | None) -> VerdictRule:
-        return VerdictRule(threshold if threshold is not None else self.preset.threshold, self.preset.uncertain_margin)
+        p = self.preset
+        return VerdictRule(p.threshold if threshold is None else threshold, p.uncertain_margin, p.least_anomaly_score)
 
     @property
     def _heads(self) -> AnomalyAttention:

@@ -37,8 +37,9 @@ class ModelPreset:
     """The choices that belong to a set of weights.
 
     `spacing_mm` of the working grid; `ct_curve` HU knots and model intensities; `mr_range` how MR is scaled (see
-    `scans.intensity.MR_RANGES`); `threshold` of the score map and `uncertain_margin` below it; `dilation_cells` and
-    `start_sigma` of the inpainting; `crop_cells` that the denoiser sees at least along each axis, where the scan has them,
+    `scans.intensity.MR_RANGES`); `threshold` of the score map, `uncertain_margin` around it and
+    `least_anomaly_score` of a finding that is called found (`findings.lesions.VerdictRule`); `dilation_cells` and `start_sigma` of
+    the inpainting; `crop_cells` that the denoiser sees at least along each axis, where the scan has them,
     and `crop_cells_on_cpu` where that would take too long; `text_encoder` a preset of `descriptions.encoder`, or a folder.
     `random_weights` marks a model that only times the machinery: it is refused where a result is wanted.
     """
@@ -52,6 +53,7 @@ class ModelPreset:
     text_encoder: str = "compact"
     threshold: float = 0.5
     uncertain_margin: float = 0.15
+    least_anomaly_score: float = 0.5
     dilation_cells: int = 1
     start_sigma: float = 0.5
     crop_cells: int = 24

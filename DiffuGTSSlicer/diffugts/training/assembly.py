@@ -32,6 +32,7 @@ from diffugts.scans.intensity import IntensityCurve
 from diffugts.scans.scan import Geometry, Scan
 from diffugts.scans.working_grid import ScanOnGrid
 from diffugts.training.attention import HELD_OUT_PATIENTS
+from diffugts.training.calibration import anomaly_score, generated_anomaly_scores, least_anomaly_score
 from diffugts.training.volumes import SPACING_MM, Volume, read_volumes
 
 CARD = "model_card.md"
@@ -78,7 +79,8 @@ def assemble_model(volumes: Path, runs: Path, output: Path) -> ModelPreset:
     held_out = [v for v in read_volumes(volumes) if v.name.startswith(HELD_OUT_PATIENTS)]
     silent = [v for v in read_volumes(volumes) if v.body_part == "brain" and v.healthy.all()]
     threshold, by_threshold, marked_ml = best_threshold(pipeline, held_out, silent)
-    pipeline.preset = replace(pipeline.preset, threshold=threshold)
+    bound, present, absent = anomaly_bound(pipeline, held_out, silent)
+    pipeline.preset = replace(pipeline.preset, threshold=threshold, least_anomaly_score=bound)
     scans = [held_out_scan(pipeline, volume) for volume in held_out]
     scale = float(np.median([np.median(s.healthy.pixel_residual[s.healthy.hole & ~s.truth]) for s in scans]))
     weights, gains = fusion_weights(scans, threshold, max(scale, 1e-3))
@@ -92,7 +94,15 @@ def assemble_model(volumes: Path, runs: Path, output: Path) -> ModelPreset:
     pipeline.save_pretrained(output)
     if card is not None:
         (output / CARD).write_text(card, encoding="utf-8")
-    measured = {"threshold": threshold, "dice_by_threshold": by_threshold, "marked_ml_by_threshold": marked_ml, **gains}
+    measured = {
+        "threshold": threshold,
+        "dice_by_threshold": by_threshold,
+        "marked_ml_by_threshold": marked_ml,
+        "least_anomaly_score": bound,
+        "anomaly_scores_with_tumour": [round(value, 3) for value in sorted(present)],
+        "anomaly_scores_without": [round(value, 3) for value in sorted(absent)],
+        **gains,
+    }
     (runs / "assembly.json").write_text(json.dumps(measured, indent=2), encoding="utf-8")
     print(json.dumps(measured, indent=2))
     return pipeline.preset
@@ -133,6 +143,16 @@ def best_threshold(
     best = max(quiet, key=lambda t: means[t])
     by_name = [{f"{t:.2f}": round(value, 4) for t, value in of.items()} for of in (means, marked_ml)]
     return round(best, 2), by_name[0], by_name[1]
+
+
+def anomaly_bound(
+    pipeline: DiffuGTSPipeline, volumes: list[Volume], silent: list[Volume]
+) -> tuple[float, list[float], list[float]]:
+    """`least_anomaly_score` of `volumes` with a tumour, `silent` ones and generated bodies; also the scores of both kinds."""
+    present, absent = generated_anomaly_scores(pipeline)
+    present += [anomaly_score(pipeline, encoded_volume(pipeline, volume), DESCRIPTION) for volume in volumes]
+    absent += [anomaly_score(pipeline, encoded_volume(pipeline, volume), ANY_TUMOUR) for volume in silent]
+    return least_anomaly_score(present, absent), present, absent
 
 
 def _score(pipeline: DiffuGTSPipeline, volume: Volume, description: str) -> np.ndarray:
