@@ -29,6 +29,7 @@ from DiffuGTSSlicerLib.findings_section import FindingsSection
 from DiffuGTSSlicerLib.job import Job, JobState
 from DiffuGTSSlicerLib.job_runner import JobRunner
 from DiffuGTSSlicerLib.log_section import LogSection
+from DiffuGTSSlicerLib.other_machine_section import OtherMachineSection
 from DiffuGTSSlicerLib.run_section import RunSection
 from DiffuGTSSlicerLib.segmentation_inputs import SegmentationInputs
 from DiffuGTSSlicerLib.setup_section import SetupSection
@@ -46,7 +47,8 @@ class DiffuGTSSlicer(ScriptedLoadableModule):
         parent.helpText = _(
             "Describe a tumour in words, one description per line, and find it in a CT or MR volume. Each description "
             "becomes a segment with a score map; a pseudo-healthy version of the scan shows what it would look like "
-            "without the findings. Everything is computed on this computer. For research use. Not a medical device."
+            "without the findings. Everything is computed on this computer, unless you choose "
+            "another machine. For research use. Not a medical device."
         )
         parent.acknowledgementText = _(
             "An implementation of: Jiang et al., text-prompted tumour segmentation with pseudo-healthy inpainting by "
@@ -60,7 +62,7 @@ class DiffuGTSSlicerParameterNode:
     """What is chosen in the panel, saved with the scene.
 
     `descriptions` is one text with a description per line; `model` is a model's name, empty for the first one;
-    `device` is "auto", "cpu" or a device such as "cuda:0".
+    `device` is "auto", "cpu", a device such as "cuda:0", or "other machine".
     """
 
     volume: vtkMRMLScalarVolumeNode
@@ -99,8 +101,13 @@ class DiffuGTSSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.setupSection = SetupSection(
             ui.setupCollapsibleButton, self.resourcePath("UI/SetupSection.ui"), logic.environment
         )
+        self.otherMachineSection = OtherMachineSection(
+            ui.setupCollapsibleButton, self.resourcePath("UI/OtherMachineSection.ui"), logic.environment.other_machine
+        )
         self.describeSection = DescribeSection(ui, logic.environment, logic.jobs, self.onInputsChanged)
-        self.runSection = RunSection(ui, logic.jobs, self.describeSection, self.onResult)
+        self.runSection = RunSection(
+            ui, logic.jobs, self.describeSection, self.onResult, self.otherMachineSection.agreed_to
+        )
         self.compareSection = CompareSection(
             ui.compareCollapsibleButton,
             self.resourcePath("UI/CompareSection.ui"),
@@ -118,7 +125,7 @@ class DiffuGTSSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def cleanup(self):
         """The module is reloaded or Slicer quits: nothing of it stays, no process either."""
         self.removeObservers()
-        for section in (*self.openSections(), self.describeSection, self.logSection):
+        for section in (*self.openSections(), self.otherMachineSection, self.describeSection, self.logSection):
             section.cleanup()
         self.logic.close()
 
@@ -180,7 +187,12 @@ class DiffuGTSSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         ScriptedLoadableModuleLogic.__init__(self)
         VTKObservationMixin.__init__(self)
         self.environment = environment or Environment()
-        self.jobs = JobRunner(slicer.mrmlScene, self.environment.worker_command, Path(slicer.app.temporaryPath))
+        self.jobs = JobRunner(
+            slicer.mrmlScene,
+            self.environment.worker_command,
+            Path(slicer.app.temporaryPath),
+            self.environment.other_machine.worker_command,
+        )
         self.environment.listeners.append(self.jobs.setup_changed)
         self.environment.before_change.append(self.jobs.end_worker)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
@@ -215,7 +227,8 @@ class DiffuGTSSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
             roi: findings outside its box are not looked for.
             quality: "fast", "standard" or "thorough".
             model: a shipped model's name, or a model's folder.
-            device: "auto", "cpu", "cuda:0"...
+            device: "auto", "cpu", "cuda:0"..., or "other machine": the one set up in Setup, where it was agreed to
+                (docs/server.md); the scan is sent there.
             modality: "CT" or "MR"; None where the volume itself says it.
             threshold: 0..1 on the score; None for the model's own.
             smallestLesionMl: smaller connected regions are left out.

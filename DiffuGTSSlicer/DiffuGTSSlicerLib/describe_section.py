@@ -18,6 +18,7 @@ from DiffuGTSSlicerLib.choices import ModalityChoice
 from DiffuGTSSlicerLib.description_colours import DescriptionColours
 from DiffuGTSSlicerLib.description_examples import examples_by_region
 from DiffuGTSSlicerLib.description_history import forget_descriptions, remember_descriptions, used_descriptions
+from DiffuGTSSlicerLib.device_options import OTHER_MACHINE
 from DiffuGTSSlicerLib.expected_cost import ExpectedCost
 from DiffuGTSSlicerLib.job import Order
 from DiffuGTSSlicerLib.preflight import ModelLimits, warnings_about
@@ -159,7 +160,10 @@ class DescribeSection:
 
     def missing(self) -> tuple[str, ...]:
         """A sentence for everything that is missing before a job can start; empty when it can."""
-        return (*(() if self._ready else (self._state,)), *self.inputs().missing())
+        inputs = self.inputs()
+        if inputs.device == OTHER_MACHINE:  # nothing has to be installed here for that
+            return inputs.missing()
+        return (*(() if self._ready else (self._state,)), *inputs.missing())
 
     def remember(self, descriptions: Iterable[str]) -> None:
         """Put descriptions that are being used into the history."""
@@ -200,6 +204,8 @@ class DescribeSection:
             if self._costs.keeps_scan_of(order):
                 cost = _("The worker still knows this scan: a further description is quick.") + f" {cost}"
             lines += [cost] if cost else []
+            if order.device == OTHER_MACHINE:
+                lines.append(_("It is computed on another machine: the volume and the descriptions are sent there."))
         self._ui.preflightLabel.text = "\n".join(lines)
         self._ui.preflightLabel.visible = bool(lines)
 
@@ -287,6 +293,8 @@ class DescribeSection:
         device = self._devices.get(self._ui.deviceSelector.itemData(self._ui.deviceSelector.currentIndex))
         if device is None:
             return _("No device was found")
+        if device.value == OTHER_MACHINE:
+            return _("{device}: set up and tested in Setup. Scans are sent there.").format(device=device.label)
         if device.proven:
             return _("{device}: a computation on it came out right in the last check.").format(device=device.label)
         return _("{device}: not tried yet. Press Check in Setup.").format(device=device.label)

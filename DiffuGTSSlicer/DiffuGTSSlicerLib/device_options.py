@@ -8,7 +8,8 @@ from slicer.i18n import tr as _
 
 from DiffuGTSSlicerLib.worker_check import OK, CheckReport, Found
 
-AUTOMATIC, CPU = "auto", "cpu"
+AUTOMATIC, CPU, OTHER_MACHINE = "auto", "cpu", "other machine"
+"""What a request names devices by; another machine chooses its own device."""
 
 
 @dataclass(frozen=True)

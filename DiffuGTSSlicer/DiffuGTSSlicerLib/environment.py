@@ -27,6 +27,7 @@ from diffugts.errors import InstallationError
 from DiffuGTSSlicerLib.background_program import BackgroundProgram
 from DiffuGTSSlicerLib.device_options import DeviceOption, best_device_in_words, device_options
 from DiffuGTSSlicerLib.model_folders import ModelOption, models_in
+from DiffuGTSSlicerLib.other_machine import OtherMachine
 from DiffuGTSSlicerLib.package_folder import InstallPlan, PackageFolder, lists_sha256
 from DiffuGTSSlicerLib.package_install import CHECK as CHECK_STEP
 from DiffuGTSSlicerLib.package_install import OTHERS, PREPARE, SWAP, TORCH, UNPACK
@@ -90,6 +91,7 @@ class Environment:
         check: tuple[str, ...] = DOCTOR_ARGUMENTS,
     ) -> None:
         self.settings = SetupSettings()
+        self.other_machine = OtherMachine(own_python)
         self.listeners: list[Callable[[], None]] = []
         self.before_change: list[Callable[[], None]] = []
         """Called before packages in use are replaced or taken away: a worker that uses them has to end now."""
@@ -102,6 +104,7 @@ class Environment:
         self._outcome: Mapping[str, Any] | None = None
         self._changed = False
         self._ticker = Ticker(self.tick)
+        self.other_machine.listeners.append(self._notify)
 
     # -- what is there -----------------------------------------------------------------------------------------------
 
@@ -172,8 +175,8 @@ class Environment:
         return max(STEPS[self.activity.step], arrived * STEPS[UNPACK])
 
     def devices(self) -> tuple[DeviceOption, ...]:
-        """What can be chosen to compute on, "auto" first."""
-        return device_options(self.report)
+        """What can be chosen to compute on, "auto" first, another machine last."""
+        return *device_options(self.report), *self.other_machine.devices()
 
     def models(self) -> tuple[ModelOption, ...]:
         """The models that can be chosen, the shipped ones first."""

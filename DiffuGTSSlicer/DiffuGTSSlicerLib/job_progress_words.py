@@ -7,6 +7,7 @@ from collections import Counter
 from slicer.i18n import tr as _
 
 from diffugts.protocol import Stage
+from DiffuGTSSlicerLib.device_options import OTHER_MACHINE
 from DiffuGTSSlicerLib.expected_cost import duration_in_words
 from DiffuGTSSlicerLib.job import Job, JobState
 from DiffuGTSSlicerLib.results import ImportedResult
@@ -49,14 +50,17 @@ def _step_in_words(job: Job) -> str:
         }.get(job.state, progress.message)
     if not progress.stage:
         return _("Starting the worker")
+    elsewhere = job.order.device == OTHER_MACHINE
+    if elsewhere and progress.stage == Stage.READING and not progress.total:
+        return _("Waiting for the other machine, place {number} in its line").format(number=progress.done)
     words = {
-        Stage.READING: _("Reading the scan"),
+        Stage.READING: _("Sending the scan") if elsewhere else _("Reading the scan"),
         Stage.LOADING: _("Loading the model"),
         Stage.ENCODING: _("Looking at the scan"),
         Stage.ATTENDING: _("Comparing it with the descriptions"),
         Stage.INPAINTING: _("Painting healthy tissue"),
         Stage.REFINING: _("Refining the findings"),
-        Stage.WRITING: _("Writing the result"),
+        Stage.WRITING: _("Writing and fetching the result") if elsewhere else _("Writing the result"),
     }
     text = words.get(Stage(progress.stage), progress.message)
     if progress.total <= 1:

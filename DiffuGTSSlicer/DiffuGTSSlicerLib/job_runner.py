@@ -23,6 +23,7 @@ from slicer.i18n import tr as _
 
 from diffugts.errors import DiffuGTSError
 from diffugts.protocol import Stage
+from DiffuGTSSlicerLib.device_options import OTHER_MACHINE
 from DiffuGTSSlicerLib.expected_cost import ExpectedCost, Pace
 from DiffuGTSSlicerLib.export import export_job
 from DiffuGTSSlicerLib.job import Job, JobState, Order
@@ -48,14 +49,21 @@ class JobRunner:
         scene: where volumes come from and results go.
         worker_command: how to start a worker; raises DiffuGTSError with a sentence where that cannot be done.
         temporary_folder: an own folder for this session's jobs is made in it, at the first job.
+        remote_command: the same for the worker that has another machine compute.
 
     `listeners` are called with a job at its every change, `log_listeners` with every line of the log.
     """
 
     def __init__(
-        self, scene: slicer.vtkMRMLScene, worker_command: Callable[[], WorkerCommand], temporary_folder: Path
+        self,
+        scene: slicer.vtkMRMLScene,
+        worker_command: Callable[[], WorkerCommand],
+        temporary_folder: Path,
+        remote_command: Callable[[], WorkerCommand] | None = None,
     ) -> None:
-        self._scene, self._worker_command, self._temporary_folder = scene, worker_command, temporary_folder
+        self._scene, self._temporary_folder = scene, temporary_folder
+        self._commands = {False: worker_command, True: remote_command or worker_command}
+        self._remote = False
         self._queue: JobQueue | None = None
         self._checks: ThreadPoolExecutor | None = None
         self._folder: Path | None = None
@@ -123,6 +131,8 @@ class JobRunner:
 
     def keeps_scan_of(self, order: Order) -> bool:
         """Whether the worker holds the features of an order's volume from the last job, so that it will be quick."""
+        if _is_remote(order) or self._remote:
+            return False  # what another machine keeps is not known here
         return self.worker_pid is not None and self._kept_scan is not None and self._kept_scan == self._scan_of(order)
 
     def expected(self, order: Order) -> ExpectedCost:
@@ -139,7 +149,7 @@ class JobRunner:
         if self.worker_pid is None:
             return
         try:
-            self._restart_is_due = self._worker_command() != self._started_by
+            self._restart_is_due = self._commands[self._remote]() != self._started_by
         except DiffuGTSError:
             self._restart_is_due = True
 
@@ -184,7 +194,9 @@ class JobRunner:
 
     def _make_worker(self) -> WorkerProcess:
         self._kept_scan, self._restart_is_due = None, False
-        self._started_by = self._worker_command()
+        current = self._queue.current if self._queue is not None else None
+        self._remote = current is not None and _is_remote(current.order)
+        self._started_by = self._commands[self._remote]()
         self._worker = WorkerProcess(self._started_by)
         self._note(_("A new worker is started"))
         return self._worker
@@ -194,7 +206,9 @@ class JobRunner:
             return
         self._in_tick = True
         try:
-            if self._restart_is_due and self._queue.current is None:
+            waits = next(iter(self._queue.waiting), None)
+            elsewhere = self.worker_pid is not None and waits is not None and _is_remote(waits.order) != self._remote
+            if (self._restart_is_due or elsewhere) and self._queue.current is None:
                 self._restart_is_due, self._kept_scan = False, None
                 self._queue.restart_worker()
             self._queue.tick()
@@ -234,6 +248,10 @@ class JobRunner:
         self.log.append(stamped)
         for listener in tuple(self.log_listeners):
             listener(stamped)
+
+
+def _is_remote(order: Order) -> bool:
+    return order.device == OTHER_MACHINE
 
 
 def _remove_folders_left_behind(temporary_folder: Path) -> None:

@@ -32,6 +32,7 @@ class RunSection:
         describe: the inputs.
         brought: called with each job whose result has come into the scene; also with a cancelled one's, of which some
             descriptions were finished.
+        may_leave: whether an order may leave this machine, if it is to; may ask the user.
     """
 
     def __init__(
@@ -40,9 +41,10 @@ class RunSection:
         jobs: JobRunner,
         describe: DescribeSection,
         brought: Callable[[Job], None],
+        may_leave: Callable[[Order], bool] = lambda order: True,
     ) -> None:
         self._ui, self._jobs, self._describe = ui, jobs, describe
-        self._brought = brought
+        self._brought, self._may_leave = brought, may_leave
         self._ended: Job | None = None
         self._listed: tuple[Job, ...] = ()
         self._cancels: Job | None = None
@@ -84,6 +86,8 @@ class RunSection:
 
     def start(self, order: Order) -> None:
         """Put an order in line."""
+        if not self._may_leave(order):
+            return
         self._ended = None
         try:
             self._jobs.add(order)

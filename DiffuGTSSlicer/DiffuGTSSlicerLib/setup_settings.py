@@ -41,6 +41,13 @@ class SetupSettings:
     torch_build = _Text("torchBuild")
     torch_index = _Text("torchIndex")
     models_folder = _Text("modelsFolder")
+    server_address = _Text("serverAddress")
+    """Of the other machine that computes, as it was typed."""
+    server_certificate = _Text("serverCertificate")
+    server_agreed = _Text("serverAgreed")
+    """The address that the user has agreed to send scans to."""
+    server_token = _Text("serverToken")
+    """Only where the system has no keyring."""
     _last_check = _Text("lastCheck")
 
     def remember_check(self, what: str, report: Mapping[str, Any]) -> None:

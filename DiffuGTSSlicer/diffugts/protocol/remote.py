@@ -21,10 +21,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from diffugts import __version__
 from diffugts.errors import RequestError, ScanError
 from diffugts.protocol.request import Request
 
 API = "/v1"
+PROGRAM_VERSION = __version__
+"""Of the program on this machine, for those who may import no other part of it."""
+
 PROTOCOL_HEADER = "X-DiffuGTS-Protocol"
 TRAVELLING = (
     "descriptions",

@@ -1,0 +1,64 @@
+"""Where the token of a server is kept: in the system's keyring where Python's package `keyring` is there, else in settings."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from typing import Any
+
+from DiffuGTSSlicerLib.setup_settings import SetupSettings
+
+SERVICE = "DiffuGTS server"
+
+
+class TokenStore:
+    """A token for each address. In Slicer's settings, readable by whoever reads the user's files, only without a keyring."""
+
+    def __init__(self, settings: SetupSettings) -> None:
+        self._settings = settings
+        self._known: dict[str, str] = {}
+
+    @property
+    def safe(self) -> bool:
+        """Whether there is a keyring."""
+        return _keyring() is not None
+
+    def token_of(self, address: str) -> str:
+        """The token for an address, empty where there is none. The keyring is asked once: it may ask the user."""
+        if address not in self._known:
+            self._known[address] = self._read(address)
+        return self._known[address]
+
+    def keep(self, address: str, token: str) -> None:
+        """Keep a token, or with an empty one forget it."""
+        self._known[address] = token
+        keyring = _keyring()
+        self._settings.server_token = "" if keyring else token
+        if keyring is None:
+            return
+        try:
+            if token:
+                keyring.set_password(SERVICE, address, token)
+            elif keyring.get_password(SERVICE, address) is not None:
+                keyring.delete_password(SERVICE, address)
+        except Exception as error:  # noqa: BLE001 - each system's keyring has errors of its own
+            logging.warning("DiffuGTS: the keyring does not keep the token (%s)", type(error).__name__)
+            self._settings.server_token = token
+
+    def _read(self, address: str) -> str:
+        keyring = _keyring()
+        if keyring is not None:
+            try:
+                return keyring.get_password(SERVICE, address) or self._settings.server_token
+            except Exception as error:  # noqa: BLE001 - see keep
+                logging.warning("DiffuGTS: the keyring does not answer (%s)", type(error).__name__)
+        return self._settings.server_token
+
+
+def _keyring() -> Any | None:
+    """The package keyring with a real keyring behind it; None where either is missing. Nothing is installed for it."""
+    try:
+        keyring = importlib.import_module("keyring")
+        return keyring if keyring.get_keyring().priority > 0 else None
+    except Exception:  # noqa: BLE001 - a broken installation is as good as none
+        return None
