@@ -33,7 +33,7 @@ class TokenStore:
         """Keep a token, or with an empty one forget it."""
         self._known[address] = token
         keyring = _keyring()
-        self._settings.server_token = "" if keyring else token
+        self._settings.server_token = "" if keyring else _with_address(address, token)
         if keyring is None:
             return
         try:
@@ -43,16 +43,25 @@ class TokenStore:
                 keyring.delete_password(SERVICE, address)
         except Exception as error:  # noqa: BLE001 - each system's keyring has errors of its own
             logging.warning("DiffuGTS: the keyring does not keep the token (%s)", type(error).__name__)
-            self._settings.server_token = token
+            self._settings.server_token = _with_address(address, token)
 
     def _read(self, address: str) -> str:
         keyring = _keyring()
         if keyring is not None:
             try:
-                return keyring.get_password(SERVICE, address) or self._settings.server_token
+                return keyring.get_password(SERVICE, address) or self._from_settings(address)
             except Exception as error:  # noqa: BLE001 - see keep
                 logging.warning("DiffuGTS: the keyring does not answer (%s)", type(error).__name__)
-        return self._settings.server_token
+        return self._from_settings(address)
+
+    def _from_settings(self, address: str) -> str:
+        """The token in the settings, if it is of this address: another server is never shown it."""
+        of_address, _, token = self._settings.server_token.partition(" ")
+        return token if of_address == address else ""
+
+
+def _with_address(address: str, token: str) -> str:
+    return f"{address} {token}" if token else ""
 
 
 def _keyring() -> Any | None:
