@@ -83,7 +83,9 @@ def make_app(settings: ServerSettings) -> FastAPI:
         if owner is None:
             failures.allows(address)
             raise Refused(
-                401, "token", "The server does not know this token. Ask whoever runs it for one, and enter it anew."
+                401,
+                "token",
+                "The server does not know this token. Ask whoever runs the server for one, and enter it anew.",
             )
         if not rate.allows(owner):
             raise Refused(429, "too many", "Too many requests came with this token. Wait a minute.")
