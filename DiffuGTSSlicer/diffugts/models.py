@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,6 +68,16 @@ def find_model(name_or_folder: str | Path) -> Path:
 def list_models() -> list[ModelCard]:
     """The shipped models."""
     return [describe_model(path) for path in _shipped()]
+
+
+def models_by_name(further: Sequence[Path] = ()) -> dict[str, Path]:
+    """Model folders by their names: the shipped ones, then those in further folders; of two of one name the first."""
+    found: dict[str, Path] = {}
+    for shelf in (*shelves(), *further):
+        for index in (shelf / INDEX, *sorted(shelf.glob(f"*/{INDEX}"))):
+            if index.is_file():
+                found.setdefault(index.parent.name, index.parent)
+    return found
 
 
 def describe_model(folder: Path) -> ModelCard:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from diffugts.errors import InstallationError
-from diffugts.models import INDEX, shelves
+from diffugts.models import models_by_name
 
 
 def serve(
@@ -46,7 +46,7 @@ def serve(
     run(
         ServerSettings(
             folder=folder or Path.home() / ".diffugts" / "server",
-            models=_models_in([*shelves(), *(models or [])]),
+            models=models_by_name(models or []),
             host=host,
             port=port,
             tokens=read_tokens(tokens) if tokens else (),
@@ -62,13 +62,3 @@ def serve(
             ),
         )
     )
-
-
-def _models_in(folders: list[Path]) -> dict[str, Path]:
-    """Models by the name of their folder; of two with one name the first."""
-    found: dict[str, Path] = {}
-    for shelf in folders:
-        for index in [shelf / INDEX, *sorted(shelf.glob(f"*/{INDEX}"))]:
-            if index.is_file():
-                found.setdefault(index.parent.name, index.parent)
-    return found

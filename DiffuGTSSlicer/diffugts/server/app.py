@@ -3,7 +3,7 @@
 Any ASGI server can run `make_app(settings)`; `diffugts serve` runs it with uvicorn.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
@@ -24,6 +24,7 @@ from diffugts.server.faults import Refused
 from diffugts.server.guard import Guard
 from diffugts.server.service import JobService
 from diffugts.server.settings import ServerSettings
+from diffugts.server.worker_link import Link
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": words}
@@ -48,9 +49,9 @@ Name = Annotated[str, PathParameter(pattern="^[0-9a-f]{32}$")]
 FileName = Annotated[str, PathParameter(min_length=1, max_length=255)]
 
 
-def make_app(settings: ServerSettings) -> FastAPI:
-    """The application; its jobs begin and end with it (ASGI's lifespan)."""
-    service = JobService(settings)
+def make_app(settings: ServerSettings, links: Sequence[Link] | None = None) -> FastAPI:
+    """The application; its jobs begin and end with it (ASGI's lifespan). `links` are workers elsewhere than beside it."""
+    service = JobService(settings, links)
     tokens, rate = Tokens(settings.tokens), Rate(settings.limits.requests_per_minute)
     failures = Rate(settings.limits.failed_logins_per_minute)
     bearer = HTTPBearer(auto_error=False, description="The token that whoever runs the server has given")

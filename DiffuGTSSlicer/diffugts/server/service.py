@@ -13,7 +13,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from diffugts.server.event_log import EventLog
 from diffugts.server.faults import Refused, no_such_job
 from diffugts.server.settings import ServerSettings
 from diffugts.server.stored_job import Record, State, StoredJob, stored_jobs
-from diffugts.server.worker_link import WorkerLink
+from diffugts.server.worker_link import Link, WorkerLink
 
 MOST_ATTEMPTS = 2
 SPARE_BYTES = 1 << 30
@@ -36,9 +36,9 @@ log = logging.getLogger("diffugts.server")
 
 
 class JobService:
-    """See above. `start` before anything else, `close` at the end."""
+    """See above. `start` before anything else, `close` at the end. `links` are the workers; by default processes beside it."""
 
-    def __init__(self, settings: ServerSettings) -> None:
+    def __init__(self, settings: ServerSettings, links: Sequence[Link] | None = None) -> None:
         self._settings, self._limits = settings, settings.limits
         self._jobs: dict[str, StoredJob] = {}
         self._events: dict[str, EventLog] = {}
@@ -46,9 +46,9 @@ class JobService:
         self._uploading: set[str] = set()
         self._waiting: list[StoredJob] = []
         self._arrived = asyncio.Condition()
-        self._running: dict[str, WorkerLink] = {}
+        self._running: dict[str, Link] = {}
         variables = [{"CUDA_VISIBLE_DEVICES": gpu} for gpu in settings.gpus] or [{}]
-        self._links = [WorkerLink(settings.worker, each) for each in variables]
+        self._links = list(links or [WorkerLink(settings.worker, each) for each in variables])
         self._tasks: list[asyncio.Task[None]] = []
         self._lock = FileLock(settings.folder / ".lock")
 
@@ -179,7 +179,7 @@ class JobService:
 
     # -- carrying out ------------------------------------------------------------------------------------------------
 
-    async def _serve(self, link: WorkerLink) -> None:
+    async def _serve(self, link: Link) -> None:
         while True:
             async with self._arrived:
                 await self._arrived.wait_for(lambda: bool(self._waiting))
@@ -194,7 +194,7 @@ class JobService:
             await self._end(job, closing)
             log.info("job %s: %s after %.1f s", job.name, closing.name, time.monotonic() - began)
 
-    async def _carry_out(self, job: StoredJob, link: WorkerLink) -> Event:
+    async def _carry_out(self, job: StoredJob, link: Link) -> Event:
         try:
             await asyncio.to_thread(job.begin)
             return await link.carry_out(job.name, job.request_path, self._events[job.name].add)
@@ -227,7 +227,7 @@ class JobService:
         for position, job in enumerate(tuple(self._waiting)[max(free, 0) :], start=1):
             await self._events[job.name].add(Event("queued", {"job": job.name, "position": position}))
 
-    def _end_by_force(self, name: str, link: WorkerLink) -> None:
+    def _end_by_force(self, name: str, link: Link) -> None:
         if self._running.get(name) is link:
             log.warning("job %s: the worker did not let go of it and is ended", name)
             link.kill()

@@ -7,6 +7,7 @@ import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 from diffugts.errors import DiffuGTSError, InstallationError, RequestError
 from diffugts.protocol import PROTOCOL_VERSION, Command, Event, parse_event
@@ -21,6 +22,22 @@ class WorkerLost(DiffuGTSError):
     """The worker process ended in the middle of a job."""
 
     code = "worker"
+
+
+class Link(Protocol):
+    """A worker wherever it is, as the jobs of a server see it: one job at a time."""
+
+    async def carry_out(self, job: str, request: Path, hear: Callable[[Event], Awaitable[None]]) -> Event:
+        """Run a job, telling its progress; the closing event. Raises WorkerLost or InstallationError."""
+
+    async def cancel(self, job: str) -> None:
+        """Ask the worker to stop a job."""
+
+    def kill(self) -> None:
+        """End the worker now."""
+
+    async def close(self) -> None:
+        """Have the worker end."""
 
 
 class WorkerLink:
