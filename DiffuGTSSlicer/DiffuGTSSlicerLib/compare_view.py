@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any, Protocol
 
 import numpy as np
+import qt
 import slicer
 from slicer.i18n import tr as _
 
@@ -137,6 +138,12 @@ class CompareView:
             self._link = WindowLevelLink(compared.scan, compared.pseudo_healthy)
         if begins or not same_scan:
             self.show_plane(self._plane, self._centre_of(USERS_VIEW))
+        if begins:  # panes made just now get their size when Qt lays them out: fitted before, the scan would lie small in them
+            qt.QTimer.singleShot(0, self._fit_again)
+
+    def _fit_again(self) -> None:
+        if self.active:
+            self.show_plane(self._plane)
 
     def leave(self) -> None:
         """Put the earlier layout and drawing back. Where the user has chosen another layout meanwhile, that one stays."""

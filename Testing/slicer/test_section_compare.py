@@ -209,6 +209,9 @@ def test_the_panes_are_drawn_with_outline_heat_map_and_healthy_scan(scene, tmp_p
     jump_to(scene, lesions_of(finding, None)[1].centre_ras_mm)
     compare.ui.compareButton.click()
     panes = [slicer.app.layoutManager().sliceWidget(pane.tag) for pane in Pane]
+    views_picture(panes, 300, 300)  # gives them their size; until then they are as large as the views of the tests before
+    for pane in panes:
+        pane.sliceController().fitSliceToBackground()
     scan, score, healthy = np.split(views_picture(panes, 300, 300), 3, axis=1)
     outline = tuple(round(255 * c) for c in COLOURS[0])
     assert 0.0004 < share_of_colour(scan, outline, 40) < 0.1
@@ -218,6 +221,19 @@ def test_the_panes_are_drawn_with_outline_heat_map_and_healthy_scan(scene, tmp_p
     compare.ui.residualButton.click()
     residual = views_picture(panes[2:], 300, 300)
     assert colourful(residual) > 0.1, "blue below and red above 0"
+
+
+def test_panes_that_get_their_size_later_are_fitted_to_it(scene, tmp_path: Path, compare, host):
+    made_finding(scene, tmp_path, "straight", ("liver tumour",))
+    compare.show("1", "finding_1")
+    compare.ui.compareButton.click()
+    logic = slicer.app.layoutManager().sliceWidget(Pane.SCORE.tag).sliceLogic()
+    logic.ResizeSliceNode(640, 480)  # as Qt's layout does after the click
+    early = logic.GetSliceNode().GetFieldOfView()[0]
+    host.process_events(50)
+    fitted = logic.GetSliceNode().GetFieldOfView()[0]
+    logic.FitSliceToBackground()
+    assert fitted == pytest.approx(logic.GetSliceNode().GetFieldOfView()[0]) and fitted != pytest.approx(early)
 
 
 def colourful(picture: np.ndarray) -> float:
