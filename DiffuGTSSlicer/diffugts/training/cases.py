@@ -1,7 +1,7 @@
 """Training cases for the attention: a crop, what is to be found in it, and words for what is there and what is not.
 
-A quarter are real sarcomas; two fifths are generated lesions in real scans and generated bodies, drawn anew every
-time; the rest hold nothing but look-alikes. Voxels where a real, unmarked tumour may lie carry no weight.
+A third are real sarcomas; more than a quarter are generated lesions in real scans and generated bodies, drawn anew
+every time; the rest hold nothing but look-alikes. Voxels where a real, unmarked tumour may lie carry no weight.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from diffugts.training.crops import crop_box, crop_box_around, vary_intensities
 from diffugts.training.generated_volumes import ORGAN_NAMES, PREFIX
 from diffugts.training.volumes import SPACING_MM, Volume
 
-REAL_SHARE, LESION_SHARE = 0.27, 0.40
+REAL_SHARE, LESION_SHARE = 0.32, 0.28
 """Shares of real sarcomas and of generated lesions; what is left shows nothing to find."""
 
-GROUP_SHARES = {"brain": 0.40, "trunk": 0.25, "body": 0.30, "other": 0.05}
+GROUP_SHARES = {"brain": 0.45, "trunk": 0.22, "body": 0.28, "other": 0.05}
 """Of the cases that are no sarcomas: brains, CT of the trunk, generated bodies, what else there is."""
 
-LARGEST_CROP, LARGEST_SARCOMA_CROP = 96, 80
+LARGEST_CROP = LARGEST_SARCOMA_CROP = 96
 CROPS_ROUND_LESIONS = (48, 64, 64, 80, 96)
 """Sides in voxels of the crops round a generated lesion: small ones are seen more often in the same time."""
 
