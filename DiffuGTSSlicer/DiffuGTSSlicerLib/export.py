@@ -13,6 +13,7 @@ import shutil
 import numpy as np
 import slicer
 import vtk
+from slicer.i18n import tr as _
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from diffugts.errors import RequestError, ScanError
@@ -45,15 +46,17 @@ def world_geometry(volume: slicer.vtkMRMLScalarVolumeNode) -> VolumeGeometry:
     name = volume.GetName()
     image = volume.GetImageData()
     if image is None or min(image.GetDimensions()) < 1 or image.GetPointData().GetScalars() is None:
-        raise ScanError(f"'{name}' holds no image. Load the volume again or choose another one.")
+        raise ScanError(_("'{name}' holds no image. Load the volume again or choose another one.").format(name=name))
     matrix = vtk.vtkMatrix4x4()
     volume.GetIJKToRASMatrix(matrix)
     parent = volume.GetParentTransformNode()
     if parent is not None:
         if not parent.IsTransformToWorldLinear():
             raise ScanError(
-                f"'{name}' is under the non-linear transform '{parent.GetName()}'. Harden the transform in the module "
-                "Transforms, on a copy of the volume if the original is to stay, and choose the hardened volume."
+                _(
+                    "'{name}' is under the non-linear transform '{transform}'. Harden the transform in the module Transforms, "
+                    "on a copy of the volume if the original is to stay, and choose the hardened volume."
+                ).format(name=name, transform=parent.GetName())
             )
         to_world = vtk.vtkMatrix4x4()
         parent.GetMatrixTransformToWorld(to_world)
@@ -70,19 +73,25 @@ def require_suitable(volume: slicer.vtkMRMLScalarVolumeNode) -> VolumeGeometry:
     """
     name = volume.GetName()
     if volume.IsA("vtkMRMLLabelMapVolumeNode"):
-        raise ScanError(f"'{name}' is a label map, not a scan. Choose the volume that it was drawn on.")
+        raise ScanError(
+            _("'{name}' is a label map, not a scan. Choose the volume that it was drawn on.").format(name=name)
+        )
     geometry = world_geometry(volume)
     components = volume.GetImageData().GetNumberOfScalarComponents()
     if components != 1:
         raise ScanError(
-            f"'{name}' holds {components} values per voxel (colour, vectors or time), expected one. "
-            "Extract one component with the module Vector to Scalar Volume."
+            _(
+                "'{name}' holds {count} values per voxel (colour, vectors or time), expected one. "
+                "Extract one component with the module Vector to Scalar Volume."
+            ).format(name=name, count=components)
         )
     if min(geometry.dimensions) < MINIMUM_VOXELS:
         shown = " x ".join(str(n) for n in geometry.dimensions)
         raise ScanError(
-            f"'{name}' has {shown} voxels; at least {MINIMUM_VOXELS} along every axis are needed. A single slice or a "
-            "thin slab cannot be segmented in 3-D."
+            _(
+                "'{name}' has {size} voxels; at least {least} along every axis are needed. "
+                "A single slice or a thin slab cannot be segmented in 3-D."
+            ).format(name=name, size=shown, least=MINIMUM_VOXELS)
         )
     return geometry
 
@@ -93,7 +102,9 @@ def region_of(roi: slicer.vtkMRMLMarkupsROINode) -> Region:
     roi.GetRASBounds(bounds)  # transforms of the ROI are in it
     if roi.GetNumberOfControlPoints() == 0 or not np.isfinite(bounds).all() or min(np.diff(bounds)[::2]) <= 0:
         raise RequestError(
-            f"The region '{roi.GetName()}' has no inside. Place it on the scan, or choose the whole volume."
+            _("The region '{name}' has no inside. Place it on the scan, or choose the whole volume.").format(
+                name=roi.GetName()
+            )
         )
     r0, r1, a0, a1, s0, s1 = bounds
     return Region((r0, a0, s0), (r1, a1, s1))
@@ -106,11 +117,15 @@ def export_job(job: Job, scene: slicer.vtkMRMLScene) -> None:
     """
     volume = scene.GetNodeByID(job.order.volume_id)
     if volume is None:
-        raise ScanError(f"The volume '{job.order.volume_name}' was deleted before its turn came. Load it again.")
+        raise ScanError(
+            _("The volume '{name}' was deleted before its turn came. Load it again.").format(name=job.order.volume_name)
+        )
     difference = job.order.geometry.difference_from(require_suitable(volume))
     if difference:
         raise ScanError(
-            f"The volume '{volume.GetName()}' was changed since Segment was clicked ({difference}). Segment it again."
+            _("The volume '{name}' was changed since Segment was clicked ({difference}). Segment it again.").format(
+                name=volume.GetName(), difference=difference
+            )
         )
     _require_finite_content(volume, job)
     _write_scan(volume, job)
@@ -131,13 +146,18 @@ def request_of(job: Job) -> Request:
 def _require_right_angles(geometry: VolumeGeometry, name: str) -> None:
     spacing = geometry.spacing_mm
     if not np.isfinite(geometry.rows).all() or spacing.min() <= 0:
-        raise ScanError(f"'{name}' has a voxel spacing that is no length. Correct it in the module Volumes.")
+        raise ScanError(
+            _("'{name}' has a voxel spacing that is no length. Correct it in the module Volumes.").format(name=name)
+        )
     axes = geometry.ijk_to_ras[:3, :3] / spacing
     deviation = float(np.abs(axes.T @ axes - np.eye(3)).max())
     if deviation > SHEAR_TOLERANCE:
         raise ScanError(
-            f"The axes of '{name}' are not at right angles (they deviate by {deviation:.3g}), from a tilted gantry or "
-            "a shearing transform. Resample it onto a straight grid first (module Resample Scalar Volume)."
+            _(
+                "The axes of '{name}' are not at right angles (they deviate by {deviation:.3g}), "
+                "from a tilted gantry or a shearing transform. "
+                "Resample it onto a straight grid first (module Resample Scalar Volume)."
+            ).format(name=name, deviation=deviation)
         )
 
 
@@ -148,7 +168,9 @@ def _require_finite_content(volume: slicer.vtkMRMLScalarVolumeNode, job: Job) ->
         finite = np.isfinite(voxels)
         if not finite.any():
             raise ScanError(
-                f"No voxel of '{volume.GetName()}' is a finite number. Choose a volume with an image in it."
+                _("No voxel of '{name}' is a finite number. Choose a volume with an image in it.").format(
+                    name=volume.GetName()
+                )
             )
         # The engine fills them, and says so in the result: one rule for Slicer, scripts and batches.
         filled = voxels.size - int(np.count_nonzero(finite))
@@ -156,7 +178,9 @@ def _require_finite_content(volume: slicer.vtkMRMLScalarVolumeNode, job: Job) ->
         lowest, highest = voxels[finite].min(), voxels[finite].max()
     if lowest == highest:
         raise ScanError(
-            f"Every voxel of '{volume.GetName()}' has the value {lowest}. Choose a volume with an image in it."
+            _("Every voxel of '{name}' has the value {value}. Choose a volume with an image in it.").format(
+                name=volume.GetName(), value=lowest
+            )
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import slicer
+from slicer.i18n import tr as _
 
 from diffugts.errors import RequestError
 from diffugts.protocol.lines import description_lines
@@ -25,10 +26,10 @@ def freeze_order(
     with a sentence where something is missing or cannot be segmented.
     """
     if volume is None:
-        raise RequestError("No volume is chosen. Load a CT or MR volume and choose it.")
+        raise RequestError(_("No volume is chosen. Load a CT or MR volume and choose it."))
     lines = tuple(dict.fromkeys(description_lines(descriptions)))
     if not lines:
-        raise RequestError("No description is given. Type one per line, for example 'hypodense liver metastasis'.")
+        raise RequestError(_("No description is given. Type one per line, for example 'hypodense liver metastasis'."))
     choices.setdefault("modality", dicom_modality(volume))
     return Order(
         volume_id=volume.GetID(),
