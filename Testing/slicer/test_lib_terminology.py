@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import slicer
 
+from diffugts.protocol.coded_concepts import ALTERED_STRUCTURE, LEFT, LESION, REGIONS, RIGHT, TYPES
 from DiffuGTSSlicerLib.terminology import CONTEXT, REGION_CONTEXT, set_terminology, terminology_of
-from DiffuGTSSlicerLib.terminology_codes import ALTERED_STRUCTURE, LEFT, LESION, REGIONS, RIGHT, TYPES
 
 SLICERS_LESION_TYPES = {
     "4147007": "Mass",

@@ -1,8 +1,9 @@
 """SNOMED CT concepts that segments are coded with, each with the words of a description that stand for it.
 
-Types are those of DICOM CID 7159 (lesion segmentation types), regions those of DICOM's anatomic lists; meanings are
-worded as in Slicer. Slicer's own list "DICOM master list" offers all of them for choosing, except those marked here.
-Every code is held against DICOM's dictionary by Testing/slicer/test_lib_terminology.py.
+One table for 3D Slicer's segments and for DICOM segmentations. Types are those of DICOM CID 7159 (lesion segmentation
+types), regions those of DICOM's anatomic lists; meanings are worded as in Slicer. Slicer's own list "DICOM master list"
+offers all of them for choosing, except those marked here. Every code is held against DICOM's dictionary by
+Testing/slicer/test_lib_terminology.py.
 """
 
 from __future__ import annotations
