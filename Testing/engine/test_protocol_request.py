@@ -44,6 +44,7 @@ FULL = Request(
     smallest_lesion_ml=0.0,
     seed=2**31 - 1,
     image_format="nifti",
+    series="1.2.840.4711.5/2",
 )
 
 
@@ -69,6 +70,7 @@ def test_what_is_left_out_has_the_documented_defaults() -> None:
     assert (request.model, request.quality, request.device) == ("compact", Quality.STANDARD, "auto")
     assert (request.modality, request.sequence, request.region, request.threshold) == (None, None, None, None)
     assert (request.smallest_lesion_ml, request.seed, request.image_format) == (0.1, 0, "nrrd")
+    assert request.series is None
 
 
 def test_null_where_it_is_allowed_means_left_out() -> None:

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import io
+import resource
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from PIL import Image
 from pydicom.dataset import Dataset
-from pydicom.uid import RLELossless, generate_uid
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLSLossless,
+    RLELossless,
+    generate_uid,
+)
 from scipy.spatial.transform import Rotation
 
 from dicom_writing import write_series
@@ -206,6 +218,119 @@ def test_a_description_in_another_alphabet_does_no_harm(tmp_path: Path) -> None:
     assert read_scan(tmp_path).sequence == "T2"
 
 
+def implicit(dataset: Dataset, k: int) -> None:
+    dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+
+
+def big_endian(dataset: Dataset, k: int) -> None:
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+    dataset.PixelData = np.frombuffer(dataset.PixelData, "<u2").astype(">u2").tobytes()
+
+
+def deflated(dataset: Dataset, k: int) -> None:
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+
+
+def run_lengths(dataset: Dataset, k: int) -> None:
+    dataset.compress(RLELossless)
+
+
+def jpeg_ls(dataset: Dataset, k: int) -> None:
+    dataset.compress(JPEGLSLossless)
+
+
+def jpeg_2000(dataset: Dataset, k: int) -> None:
+    image, packed = Image.fromarray(np.frombuffer(dataset.PixelData, "<u2").reshape(64, 64)), io.BytesIO()
+    image.save(packed, "JPEG2000", irreversible=False, no_jp2=True)
+    dataset.PixelData = encapsulate([packed.getvalue()])
+    dataset.file_meta.TransferSyntaxUID = JPEG2000Lossless
+
+
+def with_private_parts(dataset: Dataset, k: int) -> None:
+    block, inner = dataset.private_block(0x0011, "SOME MAKER", create=True), Dataset()
+    inner.add_new(0x00110001, "UN", b"\xfe\xff\x00\xe0 not an item of a sequence")
+    block.add_new(0x01, "SQ", [inner, Dataset()])
+    block.add_new(0x02, "UN", bytes(range(256)))
+
+
+@pytest.mark.parametrize(
+    "encoded",
+    [implicit, big_endian, deflated, run_lengths, jpeg_ls, jpeg_2000, with_private_parts],
+    ids=lambda change: change.__name__,
+)
+def test_every_way_of_encoding_gives_the_same_voxels(tmp_path: Path, encoded) -> None:
+    stored = stored_ct(shape=(12, 64, 64))
+    write_series(tmp_path, stored, change=encoded)
+    np.testing.assert_array_equal(read_scan(tmp_path).voxels, stored.astype(np.float32) - 1024)
+
+
+def test_phases_in_one_series_are_listed_and_can_be_chosen(tmp_path: Path) -> None:
+    def phase(number: int):
+        def change(dataset: Dataset, k: int) -> None:
+            dataset.AcquisitionNumber = number
+
+        return change
+
+    uid = write_series(tmp_path, stored_ct(0), seed=1, change=phase(2))
+    write_series(tmp_path / "b", stored_ct(5), seed=2, series_uid=uid, change=phase(10))
+    for file in (tmp_path / "b").iterdir():
+        file.rename(tmp_path / f"late_{file.name}")
+    with pytest.raises(ScanError, match="2 DICOM series or volumes") as met:
+        read_scan(tmp_path)
+    assert f"{uid}/1 (acquisition 2)" in str(met.value) and f"{uid}/2 (acquisition 10)" in str(met.value)
+    for wanted, seed in ((f"{uid}/1", 0), ("4/2", 5)):
+        scan = read_scan(tmp_path, series=wanted)
+        np.testing.assert_array_equal(scan.voxels, stored_ct(seed).astype(np.float32) - 1024)
+    late = next(tmp_path.glob("late_*"))
+    np.testing.assert_array_equal(read_scan(late).voxels, stored_ct(5).astype(np.float32) - 1024)
+    with pytest.raises(ScanError, match="'4' names 2 DICOM volumes"):
+        read_scan(tmp_path, series="4")
+    with pytest.raises(ScanError, match="holds no DICOM series 4/3"):
+        read_scan(tmp_path, series="4/3")
+
+
+def test_a_series_is_chosen_by_the_number_that_the_scanner_gave_it(tmp_path: Path) -> None:
+    write_series(tmp_path, stored_ct(0), seed=1, number=3)
+    write_series(tmp_path, stored_ct(5), seed=2, number=12)
+    with pytest.raises(ScanError, match="series 3, 12 images CT .*series 12, 12 images CT"):
+        read_scan(tmp_path)
+    np.testing.assert_array_equal(read_scan(tmp_path, series="12").voxels, stored_ct(5).astype(np.float32) - 1024)
+
+
+def test_a_series_marked_as_synthetic_is_never_taken_for_a_scan(tmp_path: Path) -> None:
+    def synthetic(dataset: Dataset, k: int) -> None:
+        dataset.SyntheticData = "YES"
+
+    write_series(tmp_path, stored_ct(0), seed=1)
+    made = write_series(tmp_path, stored_ct(5), seed=2, number=9, change=synthetic)
+    np.testing.assert_array_equal(read_scan(tmp_path).voxels, stored_ct(0).astype(np.float32) - 1024)
+    with pytest.raises(ScanError, match="marked as synthetic"):
+        read_scan(tmp_path, series=made)
+
+
+def test_an_object_without_an_image_is_passed_over_and_said(tmp_path: Path) -> None:
+    def report(dataset: Dataset, k: int) -> None:
+        dataset.SOPClassUID = "1.2.840.10008.5.1.4.1.1.88.11"
+        for keyword in ("PixelData", "Rows", "Columns"):
+            delattr(dataset, keyword)
+
+    write_series(tmp_path, stored_ct(0), seed=1)
+    write_series(tmp_path, stored_ct(5)[:1], seed=2, change=report)
+    assert any("1 files" in note for note in read_scan(tmp_path).notes)
+
+
+def test_a_length_that_leads_beyond_the_file_is_refused_before_any_memory_is_taken(tmp_path: Path) -> None:
+    write_series(tmp_path, stored_ct())
+    file = sorted(tmp_path.glob("*.dcm"))[6]
+    content = file.read_bytes()
+    at = content.index(b"\x08\x00\x60\x00CS") + 4
+    file.write_bytes(content[:at] + b"OB\x00\x00" + (0xF0000000).to_bytes(4, "little") + content[at + 4 :])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ScanError, match=f"'{file.name}' is damaged"):
+        read_scan(tmp_path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
+
+
 def remove(*keywords: str):
     def change(dataset: Dataset, k: int) -> None:
         for keyword in keywords:
@@ -225,6 +350,10 @@ def with_frames(dataset: Dataset, k: int) -> None:
     dataset.NumberOfFrames, dataset.PixelData = 2, dataset.PixelData * 2
 
 
+def inverted(dataset: Dataset, k: int) -> None:
+    dataset.PhotometricInterpretation = "MONOCHROME1"
+
+
 def as_pet(dataset: Dataset, k: int) -> None:
     dataset.Modality = "PT"
 
@@ -241,6 +370,7 @@ def cut_short(dataset: Dataset, k: int) -> None:
         (remove("PixelSpacing"), "no position, orientation or pixel spacing"),
         (coloured, "colour images"),
         (with_frames, "multi-frame"),
+        (inverted, "inverted grey values"),
         (as_pet, "modality is PT"),
         (cut_short, "damaged"),
     ],

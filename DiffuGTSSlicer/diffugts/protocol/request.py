@@ -115,13 +115,15 @@ class Choices:
 class Request(Choices):
     """What is asked of the engine. Raises RequestError naming the first field that is not as it must be.
 
-    `scan` and `output` are paths. `image_format` is "nrrd" or "nifti".
+    `scan` and `output` are paths. `image_format` is "nrrd" or "nifti". `series` is the UID or number of the DICOM series
+    that is meant, where the scan's folder holds several.
     """
 
     scan: str
     descriptions: tuple[str, ...]
     output: str
     image_format: str = "nrrd"
+    series: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("scan", "output"):
@@ -130,6 +132,8 @@ class Request(Choices):
         super().__post_init__()
         if self.image_format not in ("nrrd", "nifti"):
             raise _wrong("image_format", self.image_format, "'nrrd' or 'nifti'")
+        if self.series is not None:
+            _text("series", self.series, LONGEST_WORD)
 
     def to_json(self) -> str:
         """The request as the text of a request file."""

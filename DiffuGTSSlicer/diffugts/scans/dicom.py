@@ -2,7 +2,8 @@
 
 Every slice's position is read and checked. ITK's own series reader takes the distance of the first two
 slices for all of them and stacks a tilted gantry straight, with no more than a warning: a missing slice or
-a second time point would silently bend the patient. Pixels and rescale slopes are GDCM's work.
+a second time point would silently bend the patient. Pixels and rescale slopes are GDCM's work, those of
+enhanced multi-frame images pydicom's.
 """
 
 from __future__ import annotations
@@ -10,187 +11,34 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
 from diffugts.errors import ScanError
+from diffugts.scans.dicom_choice import MINIMUM_SLICES, choose_series
+from diffugts.scans.dicom_headers import Folder, Series, Slice, damaged, read_folder
+from diffugts.scans.dicom_structure import is_dicom
 from diffugts.scans.integrity import dicom_pixels_are_whole
 from diffugts.scans.scan import Geometry
 
-MINIMUM_SLICES = 8
-ORIENTATION_TOLERANCE = 1e-3
+__all__ = [
+    "MINIMUM_SLICES",
+    "Folder",
+    "Series",
+    "Slice",
+    "choose_series",
+    "is_dicom",
+    "ordered_volume",
+    "read_folder",
+    "read_volume",
+]
+
 SAME_POSITION_MM = 1e-3
 UNEVEN_SPACING = 0.25
 """Largest distance of a slice from its even place, as a part of the spacing; more is a gap or uneven."""
 STRAY_SHARE = 0.1
 """Images of another size or orientation (scouts, reformats) up to this share of a series are left out, with a note."""
-
-
-@dataclass(frozen=True)
-class Slice:
-    """One DICOM image. Positions in LPS millimetres; `orientation` holds the row's and the column's direction."""
-
-    path: Path
-    instance_uid: str
-    position_mm: tuple[float, ...]
-    orientation: tuple[float, ...]
-    pixel_spacing_mm: tuple[float, ...]
-    size: tuple[int, int]
-    frames: int
-    colour: bool
-    pixel_bytes: int
-
-    def lies_parallel_to(self, other: Slice) -> bool:
-        """Same matrix, pixel size and orientation: the two can be slices of one volume."""
-        return (
-            self.size == other.size
-            and np.allclose(self.pixel_spacing_mm, other.pixel_spacing_mm, rtol=1e-3)
-            and np.allclose(self.orientation, other.orientation, atol=ORIENTATION_TOLERANCE)
-        )
-
-
-@dataclass(frozen=True)
-class Series:
-    """The images of one SeriesInstanceUID in a folder, in no order yet."""
-
-    uid: str
-    modality: str
-    description: str
-    contrast_agent: bool
-    slices: tuple[Slice, ...]
-
-
-@dataclass(frozen=True)
-class Folder:
-    """What a folder holds: its series, and how many other files were passed over."""
-
-    series: tuple[Series, ...]
-    other_files: int
-
-
-def _numbers(text: str | None, count: int) -> tuple[float, ...]:
-    """The `count` numbers of a DICOM multi-value, empty where they are missing or malformed."""
-    try:
-        values = tuple(float(part) for part in (text or "").split("\\"))
-    except ValueError:
-        return ()
-    return values if len(values) == count and bool(np.isfinite(values).all()) else ()
-
-
-def _read_header(path: Path) -> dict[str, str] | None:
-    """The tags of a DICOM image's header that are used here; None where `path` is not a DICOM image."""
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    reader.SetImageIO("GDCMImageIO")
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError:
-        return None  # not DICOM, or a DICOM object without an image (report, structure set): the folder counts it
-    return {key: reader.GetMetaData(key).strip() for key in reader.GetMetaDataKeys() if key in WANTED_TAGS}
-
-
-WANTED_TAGS = frozenset({
-    "0008|0018", "0008|0060", "0008|103e", "0018|0010", "0018|0024", "0018|1030", "0020|000e", "0020|0032", "0020|0037",
-    "0028|0002", "0028|0008", "0028|0010", "0028|0011", "0028|0030",
-    "0028|0100",
-})  # fmt: skip
-
-
-def is_dicom(path: Path) -> bool:
-    """Whether the file has DICOM's mark after its preamble, as exports without a file ending do."""
-    with path.open("rb") as stream:
-        return stream.read(132)[128:] == b"DICM"
-
-
-def _cut_off(path: Path) -> ScanError:
-    return ScanError(f"The DICOM image '{path.name}' is damaged or was cut off. Copy the series again.")
-
-
-def read_folder(folder: Path) -> Folder:
-    """All DICOM series whose images lie directly in `folder`. Raises ScanError for an image that was cut off."""
-    headers: dict[str, list[dict[str, str]]] = {}
-    slices: dict[str, list[Slice]] = {}
-    other_files = 0
-    for path in sorted(entry for entry in folder.iterdir() if entry.is_file() and not entry.name.startswith(".")):
-        if path.name.upper() == "DICOMDIR":
-            continue
-        header = _read_header(path)
-        if header is None:
-            if is_dicom(path) and not dicom_pixels_are_whole(path, None):
-                raise _cut_off(path)
-            other_files += 1
-            continue
-        uid, bits = header.get("0020|000e", ""), int(header.get("0028|0100") or 16)
-        headers.setdefault(uid, []).append(header)
-        slices.setdefault(uid, []).append(
-            Slice(
-                path=path,
-                instance_uid=header.get("0008|0018", ""),
-                position_mm=_numbers(header.get("0020|0032"), 3),
-                orientation=_numbers(header.get("0020|0037"), 6),
-                pixel_spacing_mm=_numbers(header.get("0028|0030"), 2),
-                size=(int(header.get("0028|0011", 0)), int(header.get("0028|0010", 0))),
-                frames=int(header.get("0028|0008") or 1),
-                colour=header.get("0028|0002", "1") != "1",
-                pixel_bytes=int(header.get("0028|0011", 0)) * int(header.get("0028|0010", 0)) * bits // 8,
-            )
-        )
-    series = []
-    for uid in sorted(slices):
-        first = headers[uid][0]
-        names = [first.get(tag, "") for tag in ("0008|103e", "0018|1030", "0018|0024")]
-        series.append(
-            Series(uid, first.get("0008|0060", ""), " ".join(names), bool(first.get("0018|0010")), tuple(slices[uid]))
-        )
-    return Folder(tuple(series), other_files)
-
-
-def choose_series(folder: Folder, wanted: str | None, single_file: Path | None) -> tuple[Series, tuple[str, ...]]:
-    """The one series to read, and notes on what was passed over.
-
-    `wanted` is a SeriesInstanceUID; `single_file` a slice that the user named instead of its folder. Without
-    either there must be exactly one series of at least 8 CT or MR images. Raises ScanError otherwise, listing
-    the series by number of images, modality and UID (no description: it may name the patient).
-    """
-    if wanted is not None:
-        chosen = [series for series in folder.series if series.uid == wanted]
-        if not chosen:
-            raise ScanError(f"The folder holds no DICOM series {wanted}. It holds: {_listed(folder.series)}.")
-        return chosen[0], ()
-    if single_file is not None:
-        for series in folder.series:
-            if any(image.path == single_file for image in series.slices):
-                return series, ()
-        raise ScanError(f"'{single_file.name}' is not a DICOM image that can be read.")
-    volumes = [s for s in folder.series if s.modality in ("CT", "MR") and len(s.slices) >= MINIMUM_SLICES]
-    if len(volumes) == 1:
-        others = len(folder.series) - 1
-        noun = "series was" if others == 1 else "series were"
-        note = (f"{others} other DICOM {noun} in the folder and passed over.",) if others else ()
-        return volumes[0], note
-    if len(volumes) > 1:
-        raise ScanError(
-            f"The folder holds {len(volumes)} DICOM series: {_listed(volumes)}. Give the path of any one image of "
-            "the series "
-            "that is meant instead of the folder, or move it to a folder of its own."
-        )
-    if len(folder.series) == 1:
-        return folder.series[0], ()  # the checks that follow say what is wrong with it
-    raise ScanError(
-        f"None of the DICOM series in the folder is a CT or MR volume of at least {MINIMUM_SLICES} images: "
-        f"{_listed(folder.series)}. Choose another folder."
-    )
-
-
-def _listed(series: Sequence[Series]) -> str:
-    parts = [
-        f"{len(s.slices)} images {s.modality or 'without modality'} {s.uid}, like '{s.slices[0].path.name}'"
-        for s in series
-    ]
-    return "; ".join(parts)
 
 
 def ordered_volume(series: Series) -> tuple[tuple[Slice, ...], Geometry, tuple[str, ...]]:
@@ -200,11 +48,10 @@ def ordered_volume(series: Series) -> tuple[tuple[Slice, ...], Geometry, tuple[s
     missing positions, scouts in great number, gaps, time points, uneven spacing, a tilted gantry.
     """
     images, notes = series.slices, []
-    if any(image.frames > 1 for image in images):
+    if any(image.frames > 1 and image.frame is None for image in images):
         raise ScanError(
-            "The series holds multi-frame DICOM images, whose frames' places are not checked here. Load it in 3D "
-            "Slicer and "
-            "save it as NRRD, or convert it with dcm2niix."
+            "The series holds multi-frame DICOM images that do not say where each frame lies. Export the original series "
+            "from the archive, as single images or as enhanced multi-frame CT or MR."
         )
     if any(image.colour for image in images):
         raise ScanError(
@@ -215,6 +62,11 @@ def ordered_volume(series: Series) -> tuple[tuple[Slice, ...], Geometry, tuple[s
             "Some images of the DICOM series have no position, orientation or pixel spacing (tags 0020|0032, "
             "0020|0037, "
             "0028|0030), so they cannot be put together to a volume. Export the original series from the archive."
+        )
+    if any(image.inverted for image in images):
+        raise ScanError(
+            "The images of the DICOM series are stored with inverted grey values (MONOCHROME1), which programs read in "
+            "different ways. Export the series as MONOCHROME2, as CT and MR scanners store it."
         )
     images, stray = _largest_parallel_group(images)
     if stray:
@@ -323,10 +175,14 @@ def _even_spacing(ordered: Sequence[Slice], normal: np.ndarray) -> float:
 
 
 def read_volume(slices: Sequence[Slice], geometry: Geometry) -> sitk.Image:
-    """The slices as one float32 image on `geometry`, rescaled to HU or the scanner's unit by GDCM."""
+    """The slices as one float32 image on `geometry`, rescaled to HU or the scanner's unit. Raises ScanError."""
+    if slices[0].frame is not None:
+        from diffugts.scans.dicom_frames import frame_values
+
+        return geometry.image(frame_values(slices))
     for one in slices:
         if not dicom_pixels_are_whole(one.path, one.pixel_bytes):
-            raise _cut_off(one.path)
+            raise damaged(one.path)
     reader = sitk.ImageSeriesReader()
     reader.SetFileNames([str(image.path) for image in slices])
     reader.SetImageIO("GDCMImageIO")
@@ -334,8 +190,8 @@ def read_volume(slices: Sequence[Slice], geometry: Geometry) -> sitk.Image:
     try:
         image = reader.Execute()
     except RuntimeError as error:
-        damaged = re.search(r"([^/\\\s]+\.(?:dcm|ima))", str(error), re.IGNORECASE)
-        where = f" ('{damaged.group(1)}')" if damaged else ""
+        named = re.search(r"([^/\\\s]+\.(?:dcm|ima))", str(error), re.IGNORECASE)
+        where = f" ('{named.group(1)}')" if named else ""
         raise ScanError(
             f"An image of the DICOM series{where} is damaged, or compressed in a way that cannot be unpacked. Copy "
             "the series "

@@ -70,7 +70,7 @@ def read_scan(
 
     `modality` ("CT" or "MR") and `sequence` ("T1", "T1c", "T2", "FLAIR", "PD") override file names but not DICOM's
     own modality; without them both are taken from metadata, the name and, for CT, the voxels. `series` is a DICOM
-    SeriesInstanceUID where a folder holds several. Raises ScanError with one sentence of what to do.
+    series' UID or number where a folder holds several. Raises ScanError with one sentence of what to do.
     """
     place = Path(path)
     if "\0" in str(place) or not _is_text(str(place)):
@@ -228,7 +228,7 @@ def _read_dicom(place: Path, series: str | None) -> _FromFile:
             raise ScanError(f"'{place.name}' is not a DICOM image that can be read. Expected {FORMATS}.")
         subfolders = sum(1 for entry in place.iterdir() if entry.is_dir())
         inside = f" It has {subfolders} folders inside; choose the one that holds the series." if subfolders else ""
-        raise ScanError(f"The folder '{place.name}' holds no DICOM image. Expected {FORMATS}.{inside}")
+        raise ScanError(f"The folder '{place.name}' holds no DICOM image that can be read. Expected {FORMATS}.{inside}")
     chosen, notes = choose_series(folder, series, None if place.is_dir() else place)
     slices, geometry, more = ordered_volume(chosen)
     if folder.other_files and place.is_dir():

@@ -113,7 +113,7 @@ def _segment_once(request: Request, shelf: ModelShelf, progress: ProgressCallbac
 def _read(request: Request) -> Scan:
     from diffugts.scans.reading import read_scan
 
-    return read_scan(request.scan, request.modality, request.sequence)
+    return read_scan(request.scan, request.modality, request.sequence, request.series)
 
 
 class _Clock:

@@ -30,6 +30,7 @@ class ScanKey:
     name: str
     modality: str | None
     sequence: str | None
+    series: str | None = None
 
 
 def scan_key(request: Request) -> ScanKey | None:
@@ -50,7 +51,7 @@ def scan_key(request: Request) -> ScanKey | None:
                 digest.update(block)
     except OSError:
         return None
-    return ScanKey(digest.hexdigest(), path.name, request.modality, request.sequence)
+    return ScanKey(digest.hexdigest(), path.name, request.modality, request.sequence, request.series)
 
 
 def _files_of(path: Path) -> list[Path] | None:

@@ -1,0 +1,183 @@
+"""Damaged DICOM headers: a scan or a sentence, quickly, and never more memory than the files are worth.
+
+The variable DIFFUGTS_FUZZED says how many damaged series each test reads; docs/robustness.md has a long run.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydicom import dcmread
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag
+from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, JPEGLSLossless, RLELossless
+
+from dicom_writing import write_enhanced, write_series
+from diffugts.errors import ScanError
+from diffugts.scans.reading import read_scan
+
+EXAMPLES = int(os.environ.get("DIFFUGTS_FUZZED", "40"))
+LONGEST_S = 5.0
+MOST_MEMORY_KB = 400_000
+
+fuzzed = settings(
+    max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=EXAMPLES <= 40
+)
+
+
+def stored_values() -> np.ndarray:
+    stored = np.random.default_rng(0).integers(1000, 1100, (8, 16, 16)).astype(np.uint16)
+    stored[:, :, :4] = 20
+    return stored
+
+
+def implicit(dataset: Dataset, k: int) -> None:
+    dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+
+
+def big_endian(dataset: Dataset, k: int) -> None:
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+    dataset.PixelData = np.frombuffer(dataset.PixelData, "<u2").astype(">u2").tobytes()
+
+
+def packed(syntax: str) -> Callable[[Dataset, int], None]:
+    return lambda dataset, k: dataset.compress(syntax)
+
+
+SERIES: dict[str, Callable[[Path], None]] = {
+    "explicit": lambda folder: void(write_series(folder, stored_values())),
+    "implicit": lambda folder: void(write_series(folder, stored_values(), change=implicit)),
+    "big endian": lambda folder: void(write_series(folder, stored_values(), change=big_endian)),
+    "run lengths": lambda folder: void(write_series(folder, stored_values(), change=packed(RLELossless))),
+    "JPEG-LS": lambda folder: void(write_series(folder, stored_values(), change=packed(JPEGLSLossless))),
+    "enhanced": lambda folder: write_enhanced(folder / "scan.dcm", stored_values()),
+}
+
+
+def void(_: object) -> None:
+    """For what is called for its effect."""
+
+
+@pytest.fixture(params=SERIES, ids=str)
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    SERIES[request.param](tmp_path / "series")
+    return tmp_path / "series"
+
+
+def damage(content: bytes, steps: list[tuple[str, float, bytes]]) -> bytes:
+    """The content with bytes replaced, flipped, taken out, put in or repeated, at places given as parts of the header."""
+    header_end = content.rfind(b"\xe0\x7f\x10\x00") + 12
+    if header_end < 12:
+        header_end = max(132, content.rfind(b"\x7f\xe0\x00\x10") + 12)
+    changed = bytearray(content)
+    for kind, where, new in steps:
+        at = 128 + int(where * (header_end - 128))
+        if kind == "replace":
+            changed[at : at + len(new)] = new
+        elif kind == "flip":
+            changed[at] ^= 1 << (new[0] % 8)
+        elif kind == "take out":
+            del changed[at : at + len(new)]
+        elif kind == "put in":
+            changed[at:at] = new
+        else:
+            changed[at:at] = changed[at : at + 8 * len(new)]
+    return bytes(changed)
+
+
+kinds = st.sampled_from(["replace", "flip", "take out", "put in", "repeat"])
+steps = st.lists(st.tuples(kinds, st.floats(0, 0.999), st.binary(min_size=1, max_size=8)), min_size=1, max_size=4)
+
+
+def require_scan_or_sentence(folder: Path) -> None:
+    """Read the folder; anything but a scan or a ScanError, a long wait or much memory is a failure."""
+    began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    try:
+        scan = read_scan(folder)
+    except ScanError as error:
+        assert str(error).endswith(".")
+    else:
+        assert np.isfinite(scan.voxels).all() and np.isfinite(scan.geometry.ijk_to_lps).all()
+    assert time.monotonic() - began < LONGEST_S
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MOST_MEMORY_KB
+
+
+def test_bytes_damaged_anywhere_in_a_header(folder: Path) -> None:
+    file = sorted(folder.iterdir())[-1]
+    content = file.read_bytes()
+
+    @fuzzed
+    @given(steps)
+    def read(changes: list[tuple[str, float, bytes]]) -> None:
+        file.write_bytes(damage(content, changes))
+        require_scan_or_sentence(folder)
+
+    read()
+
+
+def test_files_cut_off_anywhere(folder: Path) -> None:
+    file = sorted(folder.iterdir())[-1]
+    content = file.read_bytes()
+
+    @fuzzed
+    @given(st.integers(0, len(content) - 1))
+    def read(kept: int) -> None:
+        file.write_bytes(content[:kept])
+        require_scan_or_sentence(folder)
+
+    read()
+
+
+KEYWORDS = (
+    "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "BitsAllocated", "BitsStored",
+    "HighBit", "PixelRepresentation", "SamplesPerPixel", "PhotometricInterpretation", "RescaleSlope", "RescaleIntercept",
+    "NumberOfFrames", "SOPInstanceUID", "SeriesInstanceUID", "SOPClassUID", "Modality", "SeriesNumber", "ImageType",
+    "AcquisitionNumber", "SpecificCharacterSet", "SyntheticData",
+)  # fmt: skip
+NUMERIC = {"Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "SamplesPerPixel"}
+values = st.one_of(
+    st.sampled_from(
+        ["", "0", "-1", "1e308", "nan", "inf", "1\\2\\3\\4\\5\\6\\7", "\\\\", "0\\0\\0", "MONOCHROME1", "YES"]
+    ),
+    st.text(st.characters(min_codepoint=32, max_codepoint=255), max_size=20),
+)
+small_numbers = st.one_of(st.sampled_from([0, 1, 2, 7, 8, 12, 16, 32, 64, 65535]), st.integers(0, 65535))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:pydicom.*")
+def test_elements_with_any_value(tmp_path: Path) -> None:
+    write_series(tmp_path / "series", stored_values())
+    file = sorted((tmp_path / "series").iterdir())[-1]
+    whole = dcmread(file)
+
+    @fuzzed
+    @given(st.lists(st.tuples(st.sampled_from(KEYWORDS), values, small_numbers), min_size=1, max_size=3))
+    def read(changes: list[tuple[str, str, int]]) -> None:
+        dataset = Dataset()
+        dataset.update(whole)
+        dataset.file_meta = whole.file_meta
+        for keyword, text, number in changes:
+            if keyword in NUMERIC:
+                setattr(dataset, keyword, number)
+            else:
+                tag = tag_for_keyword(keyword)
+                assert tag is not None
+                # As bytes of the element's own kind: pydicom would refuse to write some of these values itself.
+                value = text.encode("latin-1")
+                dataset[tag] = RawDataElement(
+                    BaseTag(tag), dictionary_VR(tag), len(value), value + b" " * (len(value) % 2), 0, False, True
+                )
+        dataset.save_as(file, enforce_file_format=False)
+        require_scan_or_sentence(tmp_path / "series")
+
+    read()
