@@ -14,7 +14,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from diffugts.errors import ScanError
-from diffugts.scans.dicom_structure import is_dicom, lengths_fit, may_be_dicom
+from diffugts.scans.dicom_structure import is_dicom, elements_fit, may_be_dicom
 from diffugts.scans.integrity import dicom_pixels_are_whole
 
 ORIENTATION_TOLERANCE = 1e-3
@@ -131,7 +131,7 @@ def _read_header(path: Path) -> dict[str, str] | None:
     """
     if not may_be_dicom(path):
         return None
-    if not lengths_fit(path):
+    if not elements_fit(path):
         if is_dicom(path):
             raise damaged(path)
         return None

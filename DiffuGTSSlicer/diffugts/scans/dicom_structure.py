@@ -1,7 +1,8 @@
-"""Do the lengths in a DICOM file fit into it? Asked before any library reads it.
+"""Do the elements of a DICOM file fit into it? Asked before any library reads it.
 
-GDCM takes memory for whatever length an element states: one damaged byte in a small file can cost gigabytes. So the
-elements are walked once, with every length held against the file's end (DICOM PS3.5, 7).
+GDCM takes memory for whatever length an element states, and where it meets a kind of value that it does not know it tries
+other encodings, in which lengths are anything: one damaged byte in a small file can cost gigabytes, which it keeps. So the
+elements are walked once, with every kind and length looked at (DICOM PS3.5, 6.2 and 7).
 """
 
 from __future__ import annotations
@@ -13,16 +14,22 @@ UNDEFINED = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = (0xFFFE, 0xE000), (0xFFFE, 0xE00D), (0xFFFE, 0xE0DD)
 PIXEL_DATA = (0x7FE0, 0x0010)
 TRANSFER_SYNTAX = (0x0002, 0x0010)
-IMPLICIT, DEFLATED, BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"
+DEFLATED, BIG_ENDIAN = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"
 LONG_FORM = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
 """Value representations whose length takes four bytes."""
+
+SHORT_FORM = frozenset(
+    (b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL", b"SS")
+    + (b"ST", b"TM", b"UI", b"UL", b"US")
+)
+"""Those whose length takes two."""
 
 DEEPEST = 32
 """Sequences nested deeper than this are not a scanner's."""
 
 
 class DoesNotFit(Exception):
-    """A length leads beyond the file. Never leaves this module."""
+    """A length leads beyond the file, or a value is of no known kind. Never leaves this module."""
 
 
 def is_dicom(path: Path) -> bool:
@@ -38,8 +45,8 @@ def may_be_dicom(path: Path) -> bool:
     return start[128:] == b"DICM" or start[:2] in (b"\x02\x00", b"\x08\x00")
 
 
-def lengths_fit(path: Path) -> bool:
-    """Whether every element of the DICOM file `path` ends within the file. Raises OSError.
+def elements_fit(path: Path) -> bool:
+    """Whether every element of the DICOM file `path` is of a known kind and ends within the file. Raises OSError.
 
     What is packed as a whole (deflated) cannot be walked and passes.
     """
@@ -58,7 +65,8 @@ def _walk_file(data: mmap.mmap) -> None:
     syntax, at = _file_meta(data, at)
     if syntax == DEFLATED:
         return
-    explicit = _looks_explicit(data, at) if not syntax else syntax != IMPLICIT
+    # Some writers state one encoding and use the other; every reader looks at the first element itself.
+    explicit = syntax == BIG_ENDIAN or _looks_explicit(data, at)
     _Walk(data, explicit, "big" if syntax == BIG_ENDIAN else "little").elements(at, len(data), 0)
 
 
@@ -75,11 +83,12 @@ def _file_meta(data: mmap.mmap, at: int) -> tuple[str, int]:
 
 
 def _looks_explicit(data: mmap.mmap, at: int) -> bool:
+    """Whether two capital letters stand where an explicit value representation would."""
     return data[at + 4 : at + 6].isalpha() and data[at + 4 : at + 6].isupper()
 
 
 class _Walk:
-    """A walk over elements in one encoding; every method raises DoesNotFit where a length leads too far."""
+    """A walk over elements in one encoding; methods raise DoesNotFit."""
 
     def __init__(self, data: mmap.mmap, explicit: bool, order: str) -> None:
         self._data, self._explicit, self._order = data, explicit, order
@@ -92,11 +101,15 @@ class _Walk:
         kind = self._data[at + 4 : at + 6]
         if kind in LONG_FORM:
             return tag, kind, self._number(at + 8, 4), at + 12
+        if kind not in SHORT_FORM:
+            raise DoesNotFit
         return tag, kind, self._number(at + 6, 2), at + 8
 
     def elements(self, at: int, end: int, depth: int, delimiter: tuple[int, int] | None = None) -> int:
         """Walk the elements up to `end`, or through the `delimiter` that closes them; returns where they ended."""
         while at + 8 <= end:
+            if depth == 0 and self._number(at, 4) == 0:
+                return end  # zeros up to a block's end
             tag, kind, length, value = self.header(at)
             if tag == delimiter:
                 return value
