@@ -13,12 +13,12 @@ from enum import Enum
 from typing import Any, Protocol
 
 import numpy as np
-import qt
 import slicer
 from slicer.i18n import tr as _
 
 from DiffuGTSSlicerLib.compare_layout import LAYOUT_ID, Pane, Plane, layout_description
 from DiffuGTSSlicerLib.outline_drawing import begin_outline, end_all_outlines
+from DiffuGTSSlicerLib.pane_fit import PaneFit
 from DiffuGTSSlicerLib.pane_label import PaneLabel
 from DiffuGTSSlicerLib.window_level_link import WindowLevelLink
 
@@ -77,6 +77,7 @@ class CompareView:
         self._link: WindowLevelLink | None = None
         self._labels: dict[Pane, PaneLabel] = {}
         self._legend_ids: list[str] = []
+        self._fit = PaneFit(self._fit_panes)
         self._third, self._plane, self._fade = ThirdPane.PSEUDO_HEALTHY, Plane.AXIAL, 1.0
 
     @property
@@ -138,18 +139,13 @@ class CompareView:
             self._link = WindowLevelLink(compared.scan, compared.pseudo_healthy)
         if begins or not same_scan:
             self.show_plane(self._plane, self._centre_of(USERS_VIEW))
-        if begins:  # panes made just now get their size when Qt lays them out: fitted before, the scan would lie small in them
-            qt.QTimer.singleShot(0, self._fit_again)
-
-    def _fit_again(self) -> None:
-        if self.active:
-            self.show_plane(self._plane)
 
     def leave(self) -> None:
         """Put the earlier layout and drawing back. Where the user has chosen another layout meanwhile, that one stays."""
         if self._earlier_layout is None:
             return
         active, layout = self.active, self.layout_node
+        self._fit.end()
         self._put_back()
         if active:
             layout.SetViewArrangement(self._earlier_layout)
@@ -169,12 +165,24 @@ class CompareView:
         if self._compared is None:
             return
         place = self._centre_of(Pane.SCAN.tag) if at_ras_mm is None else at_ras_mm
+        for node in self._slice_nodes():
+            node.SetOrientation(plane.value)
+            _centre_on(node, place)
+        self._fit.begin(self._slice_nodes())
+
+    def _fit_panes(self) -> None:
+        """Show the whole scan in every pane, at the place that is looked at."""
+        if not self.active or self._compared is None:
+            return
+        place = self._centre_of(Pane.SCAN.tag)
         for pane in Pane:
-            logic = self._widget(pane).sliceLogic()
-            logic.GetSliceNode().SetOrientation(plane.value)
-            logic.FitSliceToBackground()
+            self._widget(pane).sliceLogic().FitSliceToBackground()
+        for node in self._slice_nodes():
             if place is not None and _holds(self._compared.scan, place):
-                logic.GetSliceNode().JumpSliceByCentering(*place)
+                _centre_on(node, place)
+
+    def _slice_nodes(self) -> list[slicer.vtkMRMLSliceNode]:
+        return [self._widget(pane).sliceLogic().GetSliceNode() for pane in Pane]
 
     def show_score_map(self, score_map: slicer.vtkMRMLScalarVolumeNode) -> None:
         """Show another description's map in the middle."""
@@ -313,6 +321,11 @@ class CompareView:
         labels, self._labels = self._labels, {}
         for label in labels.values():
             label.remove()
+
+
+def _centre_on(node: slicer.vtkMRMLSliceNode, place_ras_mm: np.ndarray | None) -> None:
+    if place_ras_mm is not None:
+        node.JumpSliceByCentering(*place_ras_mm)
 
 
 def _holds(volume: slicer.vtkMRMLScalarVolumeNode, ras_mm: np.ndarray) -> bool:

@@ -203,15 +203,16 @@ def test_a_scene_saved_while_comparing_is_put_right_when_it_is_opened(scene, tmp
     assert layout() == LAYOUT_ID
 
 
-def test_the_panes_are_drawn_with_outline_heat_map_and_healthy_scan(scene, tmp_path: Path, compare):
+def test_the_panes_are_drawn_with_outline_heat_map_and_healthy_scan(scene, tmp_path: Path, compare, host):
     _, finding = made_finding(scene, tmp_path, "straight", ("liver tumour",))
     compare.show("1", "finding_1")
     jump_to(scene, lesions_of(finding, None)[1].centre_ras_mm)
     compare.ui.compareButton.click()
     panes = [slicer.app.layoutManager().sliceWidget(pane.tag) for pane in Pane]
-    views_picture(panes, 300, 300)  # gives them their size; until then they are as large as the views of the tests before
-    for pane in panes:
-        pane.sliceController().fitSliceToBackground()
+    views_picture(
+        panes, 300, 300
+    )  # gives them their size; until then they are as large as the views of the tests before
+    host.process_events(50)
     scan, score, healthy = np.split(views_picture(panes, 300, 300), 3, axis=1)
     outline = tuple(round(255 * c) for c in COLOURS[0])
     assert 0.0004 < share_of_colour(scan, outline, 40) < 0.1
@@ -223,17 +224,49 @@ def test_the_panes_are_drawn_with_outline_heat_map_and_healthy_scan(scene, tmp_p
     assert colourful(residual) > 0.1, "blue below and red above 0"
 
 
-def test_panes_that_get_their_size_later_are_fitted_to_it(scene, tmp_path: Path, compare, host):
+def field_of_view(pane: Pane) -> tuple[float, ...]:
+    return slicer.app.layoutManager().sliceWidget(pane.tag).mrmlSliceNode().GetFieldOfView()[:2]
+
+
+def resized(pane: Pane, width: int, height: int) -> None:
+    """As Qt's layout does after the click, perhaps more than once."""
+    slicer.app.layoutManager().sliceWidget(pane.tag).sliceLogic().ResizeSliceNode(width, height)
+
+
+def fitted_anew(pane: Pane) -> tuple[float, ...]:
+    slicer.app.layoutManager().sliceWidget(pane.tag).fitSliceToBackground()
+    return field_of_view(pane)
+
+
+def test_panes_that_get_their_size_later_are_fitted_to_it_each_time(scene, tmp_path: Path, compare, host):
     made_finding(scene, tmp_path, "straight", ("liver tumour",))
     compare.show("1", "finding_1")
     compare.ui.compareButton.click()
-    logic = slicer.app.layoutManager().sliceWidget(Pane.SCORE.tag).sliceLogic()
-    logic.ResizeSliceNode(640, 480)  # as Qt's layout does after the click
-    early = logic.GetSliceNode().GetFieldOfView()[0]
+    for width, height in ((640, 480), (200, 700), (1200, 300)):
+        resized(Pane.SCORE, width, height)
+        early = field_of_view(Pane.SCORE)
+        host.process_events(50)
+        fitted = field_of_view(Pane.SCORE)
+        assert fitted != pytest.approx(early)
+        assert fitted == pytest.approx(fitted_anew(Pane.SCORE))
+
+
+def test_what_the_user_has_zoomed_into_stays_when_the_window_changes(scene, tmp_path: Path, compare, host):
+    made_finding(scene, tmp_path, "straight", ("liver tumour",))
+    compare.show("1", "finding_1")
+    compare.ui.compareButton.click()
+    resized(Pane.SCORE, 400, 400)
     host.process_events(50)
-    fitted = logic.GetSliceNode().GetFieldOfView()[0]
-    logic.FitSliceToBackground()
-    assert fitted == pytest.approx(logic.GetSliceNode().GetFieldOfView()[0]) and fitted != pytest.approx(early)
+    node = slicer.app.layoutManager().sliceWidget(Pane.SCORE.tag).mrmlSliceNode()
+    width, height, depth = node.GetFieldOfView()
+    node.SetFieldOfView(width / 4, height / 4, depth)
+    resized(Pane.SCORE, 480, 480)
+    host.process_events(50)
+    assert max(field_of_view(Pane.SCORE)) < width / 2
+    compare.ui.planeSelector.setCurrentIndex(compare.ui.planeSelector.findText("coronal"))
+    resized(Pane.SCORE, 500, 300)
+    host.process_events(50)
+    assert field_of_view(Pane.SCORE) == pytest.approx(fitted_anew(Pane.SCORE)), "another plane begins with all of it"
 
 
 def colourful(picture: np.ndarray) -> float:
