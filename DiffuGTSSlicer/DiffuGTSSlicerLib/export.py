@@ -174,7 +174,8 @@ def _require_finite_content(volume: slicer.vtkMRMLScalarVolumeNode, job: Job) ->
             )
         # The engine fills them, and says so in the result: one rule for Slicer, scripts and batches.
         filled = voxels.size - int(np.count_nonzero(finite))
-        job.notes.append(f"{filled} voxels of the scan are not finite numbers and are taken for its lowest value.")
+        note = _("{count} voxels of the scan are not finite numbers and are taken for its lowest value.")
+        job.notes.append(note.format(count=filled))
         lowest, highest = voxels[finite].min(), voxels[finite].max()
     if lowest == highest:
         raise ScanError(
@@ -191,7 +192,8 @@ def _write_scan(volume: slicer.vtkMRMLScalarVolumeNode, job: Job) -> None:
     job.scan_path.touch()  # says why where it cannot, which Slicer's writer does not
     job.scan_path.unlink()
     if shutil.disk_usage(job.folder).free < expected + SPARE_BYTES:
-        raise OSError(errno.ENOSPC, f"{expected / 1e6:.0f} MB are needed for the volume, and space for the result")
+        needed = _("{size:.0f} MB are needed for the volume, and space for the result").format(size=expected / 1e6)
+        raise OSError(errno.ENOSPC, needed)
     outside = slicer.vtkMRMLScene()
     copy = outside.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "scan")
     copy.SetAndObserveImageData(image)  # shared, not copied
@@ -203,7 +205,7 @@ def _write_scan(volume: slicer.vtkMRMLScalarVolumeNode, job: Job) -> None:
     copy.SetAndObserveImageData(None)
     if not written or not job.scan_path.is_file() or job.scan_path.stat().st_size < expected:
         logging.error("DiffuGTS: writing %s failed", job.scan_path.name)
-        raise OSError(f"writing {job.scan_path.name} failed; the disk may be full")
+        raise OSError(_("writing {file} failed; the disk may be full").format(file=job.scan_path.name))
 
 
 def _writable(image: vtk.vtkImageData) -> vtk.vtkImageData:

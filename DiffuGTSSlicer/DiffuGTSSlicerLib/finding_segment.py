@@ -14,6 +14,7 @@ from dataclasses import field as dataclass_field
 import numpy as np
 import slicer
 import vtk
+from slicer.i18n import tr as _
 
 from diffugts.errors import ResultError
 from DiffuGTSSlicerLib.provenance import SEGMENT
@@ -36,7 +37,8 @@ def reference_geometry(segmentation: slicer.vtkMRMLSegmentationNode) -> VolumeGe
     text = segmentation.GetSegmentation().GetConversionParameter(converter.GetReferenceImageGeometryParameterName())
     numbers = [float(number) for number in text.split(";") if number] if text else []
     if len(numbers) != 22:
-        raise ResultError(f"'{segmentation.GetName()}' has no reference geometry any more. Segment again.")
+        text = _("'{name}' has no reference geometry any more. Segment again.")
+        raise ResultError(text.format(name=segmentation.GetName()))
     i0, i1, j0, j1, k0, k1 = (int(n) for n in numbers[16:])
     return VolumeGeometry.of((i1 - i0 + 1, j1 - j0 + 1, k1 - k0 + 1), np.reshape(numbers[:16], (4, 4)))
 
@@ -74,7 +76,7 @@ class FindingSegment:
         maps = [node for node in nodes.get(SCORE_MAP, []) if node.GetAttribute(SEGMENT) == segment_id]
         if not nodes.get(SEGMENTATION) or not maps:
             raise ResultError(
-                "The segmentation or the score map was deleted, so that nothing can be cut. Segment again."
+                _("The segmentation or the score map was deleted, so that nothing can be cut. Segment again.")
             )
         segmentation = nodes[SEGMENTATION][0]
         finding = cls(segmentation, segment_id, read_field(maps[0], reference_geometry(segmentation)))
@@ -195,7 +197,7 @@ class FindingSegment:
     def _segment(self) -> slicer.vtkSegment:
         segment = self.segmentation.GetSegmentation().GetSegment(self.segment_id)
         if segment is None:
-            raise ResultError(f"The segment '{self.segment_id}' was deleted. Segment again.")
+            raise ResultError(_("The segment '{name}' was deleted. Segment again.").format(name=self.segment_id))
         return segment
 
     def _tag(self, name: str, default: str) -> str:

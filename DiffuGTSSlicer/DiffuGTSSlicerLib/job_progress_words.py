@@ -21,7 +21,7 @@ def progress_in_words(job: Job) -> str:
     if job.cancelling:
         return _("Cancelling")
     progress = job.progress
-    parts = [_step_in_words(job)]
+    parts = [step_in_words(job)]
     if progress.fraction is not None:
         parts.append(_("{percent} %").format(percent=round(100 * progress.fraction)))
     if progress.eta_s is not None:
@@ -39,7 +39,20 @@ def outcome_in_words(job: Job) -> str:
     return "\n".join([first, *job.notes])
 
 
-def _step_in_words(job: Job) -> str:
+def state_in_words(state: JobState) -> str:
+    """A state for the log."""
+    return {
+        JobState.WAITING: _("waiting"),
+        JobState.EXPORTING: _("being written for the worker"),
+        JobState.RUNNING: _("running"),
+        JobState.IMPORTING: _("being brought into the scene"),
+        JobState.DONE: _("done"),
+        JobState.FAILED: _("failed"),
+        JobState.CANCELLED: _("cancelled"),
+    }[state]
+
+
+def step_in_words(job: Job) -> str:
     """What is done now, by the job's state and the stage that the worker is at."""
     progress = job.progress
     if job.state is not JobState.RUNNING:
@@ -53,7 +66,7 @@ def _step_in_words(job: Job) -> str:
     elsewhere = job.order.device == OTHER_MACHINE
     if elsewhere and progress.stage == Stage.READING and not progress.total:
         return _("Waiting for the other machine, place {number} in its line").format(number=progress.done)
-    words = {
+    words: dict[str, str] = {
         Stage.READING: _("Sending the scan") if elsewhere else _("Reading the scan"),
         Stage.LOADING: _("Loading the model"),
         Stage.ENCODING: _("Looking at the scan"),
@@ -62,7 +75,7 @@ def _step_in_words(job: Job) -> str:
         Stage.REFINING: _("Refining the findings"),
         Stage.WRITING: _("Writing and fetching the result") if elsewhere else _("Writing the result"),
     }
-    text = words.get(Stage(progress.stage), progress.message)
+    text = words.get(progress.stage, progress.message)
     if progress.total <= 1:
         return text
     return _("{step} {done} of {total}").format(step=text, done=progress.done, total=progress.total)

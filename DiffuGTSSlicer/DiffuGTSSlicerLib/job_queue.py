@@ -17,9 +17,12 @@ from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
+from slicer.i18n import tr as _
+
 from diffugts.errors import DiffuGTSError
 from diffugts.protocol import PROTOCOL_VERSION, Command, Event, Quality, ResultManifest, Stage
 from DiffuGTSSlicerLib.job import Job, JobProgress, JobState, Order
+from DiffuGTSSlicerLib.job_progress_words import step_in_words
 from DiffuGTSSlicerLib.job_roles import Exporter, Importer, Worker
 from DiffuGTSSlicerLib.process_tree import exit_in_words
 from DiffuGTSSlicerLib.result_check import CheckedResult, checked_and_read
@@ -33,10 +36,6 @@ WRITING_PATIENCE_S = 60.0
 
 START_PATIENCE_S = 60.0
 """Seconds from the worker's start to its greeting, which comes before any heavy import."""
-
-DEFECT = (
-    "Something went wrong that the program did not foresee. Please report it with the details; the next job can run."
-)
 
 
 class JobQueue:
@@ -112,18 +111,19 @@ class JobQueue:
         job.tell()
         return job
 
-    def cancel(self, job: Job, reason: str = "Cancelled.", keep_finished: bool = True) -> None:
+    def cancel(self, job: Job, reason: str = "", keep_finished: bool = True) -> None:
         """Cancel a job: one that waits at once, a running one as soon as the worker lets go of it. Returns at once.
 
         What was finished of it is still brought into the scene, unless `keep_finished` is False; this may be said later too.
         """
+        reason = reason or _("Cancelled.")
         if job in self._waiting:
             self._waiting.remove(job)
             job.move_to(JobState.CANCELLED, reason)
         elif job is self._current:
             self._cancel_current(job, reason, keep_finished)
 
-    def cancel_all(self, reason: str = "Cancelled.", keep_finished: bool = True) -> None:
+    def cancel_all(self, reason: str = "", keep_finished: bool = True) -> None:
         """Cancel every job that is not over."""
         for job in (*self._waiting, *([self._current] if self._current else [])):
             self.cancel(job, reason, keep_finished)
@@ -131,7 +131,7 @@ class JobQueue:
     def scene_closed(self) -> None:
         """The scene was closed: nothing of the old one is to come back into the new one. The worker is kept."""
         self.cancel_all(
-            "The scene was closed while the job ran; its result was not brought into the new scene.",
+            _("The scene was closed while the job ran; its result was not brought into the new scene."),
             keep_finished=False,
         )
 
@@ -143,14 +143,14 @@ class JobQueue:
     def restart_worker(self) -> None:
         """End the worker, as after a change of the setup; the next job starts a new one. The running job is cancelled."""
         if self._current is not None and self._current.state is JobState.RUNNING:
-            self._end(JobState.CANCELLED, "The worker was restarted.")
+            self._end(JobState.CANCELLED, _("The worker was restarted."))
         self._retire_worker()
 
     def close(self) -> None:
         """End everything before the module or Slicer goes away: no process is left behind."""
         self._closed = True
         for job in (*self._waiting, *([self._current] if self._current else [])):
-            job.move_to(JobState.CANCELLED, "Slicer or the module was closed.")
+            job.move_to(JobState.CANCELLED, _("Slicer or the module was closed."))
         self._waiting, self._current = [], None
         for worker in (*self._retired, *([self._worker] if self._worker else [])):
             worker.close()
@@ -171,7 +171,7 @@ class JobQueue:
         self._watch_the_clock()
         if self._current is None and self._waiting:
             self._current = self._waiting.pop(0)
-            self._current.progress = JobProgress("Writing the volume for the worker")
+            self._current.progress = JobProgress(_("Writing the volume for the worker"))
             self._current.move_to(JobState.EXPORTING)  # done in the next call, so that the panel shows it first
         elif self._current is not None:
             {
@@ -190,15 +190,17 @@ class JobQueue:
         except OSError as error:
             self._end(
                 JobState.FAILED,
-                f"The volume could not be written for the worker ({error.strerror or error}). "
-                "Free some space or choose another folder for temporary files.",
+                _(
+                    "The volume could not be written for the worker ({reason}). "
+                    "Free some space or choose another folder for temporary files."
+                ).format(reason=error.strerror or error),
                 str(error),
             )
         except Exception as error:  # noqa: BLE001 - a defect in one job must not stop the timer
             self._fail_by(error)
         else:
             self._sent = False
-            job.progress = JobProgress("Starting the worker")
+            job.progress = JobProgress(_("Starting the worker"))
             job.move_to(JobState.RUNNING)
 
     def _run_current(self) -> None:
@@ -232,7 +234,7 @@ class JobQueue:
             self._fail_by(error)
         else:
             job.notes += manifest.notes
-            job.progress = JobProgress("Done", fraction=1.0)
+            job.progress = JobProgress(_("Done"), fraction=1.0)
             if job.cancelling:
                 self._end(JobState.CANCELLED, _kept_in_words(job.reason, manifest))
             else:
@@ -252,7 +254,7 @@ class JobQueue:
             self._patience_ends = self._clock() + self._cancel_grace_s
             if keep_finished:
                 self._grant_time_to_write(job)
-            for _ in range(commands):
+            for _command in range(commands):
                 self._worker.send(Command("cancel", job=job.name))
         job.tell()
 
@@ -291,24 +293,24 @@ class JobQueue:
             if job is not None and job.state is JobState.RUNNING and self._sent and job.progress.fraction is None:
                 self._end(JobState.FAILED, str(fields["message"]), str(fields["details"]))  # it was our `run`
         elif job is None or job.state is not JobState.RUNNING or fields.get("job") != job.name:
-            self._heard(f"The worker said '{event.name}' of a job that does not run here.")
+            self._heard(_("The worker said '{word}' of a job that does not run here.").format(word=event.name))
         elif event.name == "progress":
             job.advance(JobProgress.of(fields))
             if job.cancelling and self._keeping and not self._writing_what_was_finished:
                 self._grant_time_to_write(job)
         elif event.name == "failed":
-            reason = str(fields["message"]).strip() or "The worker could not do it and did not say why. See the log."
-            self._end(JobState.FAILED, reason, str(fields["details"]))
+            silent = _("The worker could not do it and did not say why. See the log.")
+            self._end(JobState.FAILED, str(fields["message"]).strip() or silent, str(fields["details"]))
         elif "result" not in fields or "sha256" not in fields or (job.cancelling and not self._keeping):
-            self._end(JobState.CANCELLED, job.reason or "The worker cancelled the job.")
+            self._end(JobState.CANCELLED, job.reason or _("The worker cancelled the job."))
         else:
             self._take(job, event)
 
     def _take(self, job: Job, event: Event) -> None:
         """Have the result checked that the worker tells of: a whole one, or what was finished of a cancelled job."""
         if event.name == "cancelled" and not job.cancelling:  # nobody here asked for it
-            job.cancelling, job.reason = True, "The worker cancelled the job."
-        job.progress = JobProgress("Reading the result", fraction=1.0)
+            job.cancelling, job.reason = True, _("The worker cancelled the job.")
+        job.progress = JobProgress(_("Reading the result"), fraction=1.0)
         self._patience_ends = None
         self._check = self._checks.submit(
             checked_and_read,
@@ -332,8 +334,10 @@ class JobQueue:
             self._greeted = True
             return
         self._end_running(
-            f"The worker speaks version {fields['protocol']} of the protocol, this module version {PROTOCOL_VERSION}. "
-            "The installed packages are of another version: open Setup and press Repair."
+            _(
+                "The worker speaks version {its} of the protocol, this module version {ours}. "
+                "The installed packages are of another version: open Setup and press Repair."
+            ).format(its=fields["protocol"], ours=PROTOCOL_VERSION)
         )
         self._retire_worker()
 
@@ -344,21 +348,25 @@ class JobQueue:
         if job is None or job.state is not JobState.RUNNING:
             return
         if job.cancelling:
-            lost = " What was finished could not be written in time." if self._writing_what_was_finished else ""
-            self._end(JobState.CANCELLED, job.reason + lost)
+            lost = _("What was finished could not be written in time.") if self._writing_what_was_finished else ""
+            self._end(JobState.CANCELLED, f"{job.reason} {lost}".rstrip())
         elif not greeted:
-            last = next((line for line in reversed(log.splitlines()) if line.strip()), "it said nothing")
+            last = next((line for line in reversed(log.splitlines()) if line.strip()), _("it said nothing"))
             self._end(
                 JobState.FAILED,
-                f"The worker could not start ({exit_in_words(news.code)}: {last[:300]}). Open Setup and press Check.",
+                _("The worker could not start ({ending}: {last}). Open Setup and press Check.").format(
+                    ending=exit_in_words(news.code), last=last[:300]
+                ),
                 log,
             )
         elif self._sent:
             self._end(
                 JobState.FAILED,
-                f"The worker ended in the middle of the job ({exit_in_words(news.code)}) while it was at "
-                f"'{job.progress.message}'. The system may have been short of memory. Nothing in the scene was changed; "
-                "segment again, in the quality Fast or a smaller region if it happens again.",
+                _(
+                    "The worker ended in the middle of the job ({ending}) while it was at '{step}'. "
+                    "The system may have been short of memory. Nothing in the scene was changed; "
+                    "segment again, in the quality Fast or a smaller region if it happens again."
+                ).format(ending=exit_in_words(news.code), step=step_in_words(job)),
                 log,
             )
         # A worker that went before the job was sent to it: the next tick starts another one.
@@ -371,8 +379,9 @@ class JobQueue:
             return
         if self._current is None or not self._current.cancelling:
             self._end_running(
-                f"The worker did not answer within {self._start_patience_s:g} s of its start. "
-                "Open Setup and press Check.",
+                _("The worker did not answer within {patience:g} s of its start. Open Setup and press Check.").format(
+                    patience=self._start_patience_s
+                ),
                 self._worker.log,
             )
             self._worker.kill()
@@ -390,13 +399,16 @@ class JobQueue:
         job = self._require_current()
         state, before = JobState.FAILED, ""
         if job.cancelling:  # it had been cancelled, and is; only what it had finished is lost
-            state, before = JobState.CANCELLED, f"{job.reason} What was finished could not be kept. "
+            state, before = JobState.CANCELLED, f"{job.reason} {_('What was finished could not be kept.')} "
         if isinstance(error, DiffuGTSError):
             cause = error.__cause__
             self._end(state, before + str(error), f"{type(cause).__name__}: {cause}" if cause else "")
             return
         logging.error("A DiffuGTS job failed", exc_info=error)
-        self._end(state, before + DEFECT, "".join(traceback.format_exception(error)))
+        defect = _(
+            "Something went wrong that the program did not foresee. Please report it with the details; the next job can run."
+        )
+        self._end(state, before + defect, "".join(traceback.format_exception(error)))
 
     def _end(self, state: JobState, reason: str = "", details: str = "") -> None:
         job = self._require_current()
@@ -420,8 +432,9 @@ class JobQueue:
 
 def _kept_in_words(reason: str, manifest: ResultManifest) -> str:
     finished, asked = len(manifest.findings), len(manifest.findings) + len(manifest.unfinished)
-    kept = f"{finished} of {asked} descriptions were finished and are kept"
+    kept = _("{finished} of {asked} descriptions were finished and are kept").format(finished=finished, asked=asked)
     if asked == 1:
-        kept = "the description was finished and is kept"
-    missing = manifest.provenance.quality != Quality.FAST and manifest.file("pseudo-healthy") is None
-    return f"{reason.rstrip('.')}: {kept}{', without a pseudo-healthy volume' if missing else ''}."
+        kept = _("the description was finished and is kept")
+    if manifest.provenance.quality != Quality.FAST and manifest.file("pseudo-healthy") is None:
+        kept = _("{kept}, without a pseudo-healthy volume").format(kept=kept)
+    return _("{ending}: {kept}.").format(ending=reason.rstrip("."), kept=kept)

@@ -27,6 +27,7 @@ from DiffuGTSSlicerLib.device_options import OTHER_MACHINE
 from DiffuGTSSlicerLib.expected_cost import ExpectedCost, Pace
 from DiffuGTSSlicerLib.export import export_job
 from DiffuGTSSlicerLib.job import Job, JobState, Order
+from DiffuGTSSlicerLib.job_progress_words import state_in_words
 from DiffuGTSSlicerLib.job_queue import JobQueue
 from DiffuGTSSlicerLib.results import import_result
 from DiffuGTSSlicerLib.ticker import Ticker
@@ -225,7 +226,7 @@ class JobRunner:
             self._kept_scan = self._scan_of(job.order)
         if job.state.over:
             ending = _("Job {name} is {state}. {reason}")
-            self._note(ending.format(name=job.name, state=job.state.value, reason=job.reason).rstrip())
+            self._note(ending.format(name=job.name, state=state_in_words(job.state), reason=job.reason).rstrip())
             if job.state is not JobState.FAILED and self._checks is not None:
                 # What is in the scene needs its files no more, and a scan is not to lie about longer than it must.
                 self._checks.submit(shutil.rmtree, job.folder, ignore_errors=True)

@@ -7,6 +7,7 @@ from enum import Enum
 
 import numpy as np
 import slicer
+from slicer.i18n import tr as _
 
 from DiffuGTSSlicerLib.box_mask import BoxMask
 from DiffuGTSSlicerLib.finding_segment import FindingSegment, tag_of
@@ -104,9 +105,8 @@ def split(finding: FindingSegment, lesions: list[Lesion]) -> list[str]:
     source = finding.segmentation
     scene = source.GetScene()
     segment = source.GetSegmentation().GetSegment(finding.segment_id)
-    node = scene.AddNewNodeByClass(
-        "vtkMRMLSegmentationNode", f"{source.GetName()}: lesions of {segment.GetName()}"[:120]
-    )
+    name = _("{segmentation}: lesions of {segment}").format(segmentation=source.GetName(), segment=segment.GetName())
+    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", name[:120])
     node.CreateDefaultDisplayNodes()
     parameter = slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
     node.GetSegmentation().SetConversionParameter(parameter, source.GetSegmentation().GetConversionParameter(parameter))

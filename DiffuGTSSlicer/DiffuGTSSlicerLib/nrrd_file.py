@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from slicer.i18n import tr as _
 
 from diffugts.errors import ResultError
 from DiffuGTSSlicerLib.volume_geometry import LPS_TO_RAS, VolumeGeometry
@@ -47,12 +48,12 @@ def read_header(path: Path) -> NrrdHeader:
     """A file's header. Raises ResultError where it is none that the engine writes."""
     try:
         with path.open("rb") as file:
-            head, end, _ = file.read(LONGEST_HEADER).partition(b"\n\n")
+            head, end, _rest = file.read(LONGEST_HEADER).partition(b"\n\n")
         if not end or not head.startswith(b"NRRD000"):
             raise ValueError("it is no NRRD file")
         return _understood(head)
     except (OSError, ValueError, KeyError) as error:
-        raise _unreadable(path, f"its header is damaged: {error}") from error
+        raise _unreadable(path, _("its header is damaged: {reason}").format(reason=error)) from error
 
 
 def read_voxels(path: Path, header: NrrdHeader, voxels: np.ndarray) -> None:
@@ -79,7 +80,7 @@ def read_voxels(path: Path, header: NrrdHeader, voxels: np.ndarray) -> None:
     except (OSError, ValueError, zlib.error) as error:
         raise _unreadable(path, str(error)) from error
     if filled != len(target) or (header.packed and not unpacker.eof):
-        raise _unreadable(path, "its end is missing")
+        raise _unreadable(path, _("its end is missing"))
 
 
 def _understood(head: bytes) -> NrrdHeader:
@@ -89,7 +90,7 @@ def _understood(head: bytes) -> NrrdHeader:
         if is_fact:
             facts[key] = value
         elif not line.startswith("#"):
-            key, _, value = line.partition(": ")
+            key, _colon, value = line.partition(": ")
             fields[key] = value.strip()
     for key, expected in (("space", "left-posterior-superior"), ("encoding", "gzip raw"), ("endian", "little")):
         if fields.get(key, "little" if key == "endian" else "") not in expected.split():
@@ -124,4 +125,5 @@ def _numbers(text: str) -> list[float]:
 
 
 def _unreadable(path: Path, why: str) -> ResultError:
-    return ResultError(f"'{path.name}' of the result cannot be read ({why}). Nothing was imported; segment again.")
+    text = _("'{file}' of the result cannot be read ({reason}). Nothing was imported; segment again.")
+    return ResultError(text.format(file=path.name, reason=why))

@@ -92,11 +92,10 @@ class OtherMachine:
             return ""
         if not self.settings.server_address:
             return _("Give the address of the other machine in Setup.")
-        try:
-            server_address(self.settings.server_address)
-        except RequestError as error:
-            return str(error)
-        return ""
+        return _(
+            "'{typed}' is not the address of a server, expected a name or number such as gpu-server or "
+            "https://gpu-server:8765. Ask whoever runs the server."
+        ).format(typed=self.settings.server_address[:100])
 
     # -- agreeing ----------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ SHORTEST_HIDDEN = 3
 
 
 def problem_report(job: Job, log: Iterable[str]) -> str:
-    """A text for a report: the reason, the details, the last lines of the log; names of volumes, descriptions and
+    """A text for a report, in English: the reason, the details, the last lines of the log; names of volumes, descriptions and
     folders are left out."""
     order = job.order
     spacing = " x ".join(f"{length:.2f}" for length in order.geometry.spacing_mm)

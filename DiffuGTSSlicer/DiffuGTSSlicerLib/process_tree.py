@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from slicer.i18n import tr as _
+
 
 def start_apart(line: Sequence[str], environment: Mapping[str, str], folder: Path | None = None) -> subprocess.Popen:
     """Start a program in a process group of its own, with three pipes. Raises OSError.
@@ -53,8 +55,9 @@ def kill_tree(process: subprocess.Popen) -> None:
 def exit_in_words(code: int) -> str:
     """What an exit code says, for a sentence: "exit code 1", "ended by signal SIGKILL"."""
     if code >= 0:
-        return f"exit code {code}"
+        return _("exit code {code}").format(code=code)
     try:
-        return f"ended by signal {signal.Signals(-code).name}"
+        name = signal.Signals(-code).name
     except ValueError:
-        return f"ended by signal {-code}"
+        name = str(-code)
+    return _("ended by signal {name}").format(name=name)

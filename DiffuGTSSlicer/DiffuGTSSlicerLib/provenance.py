@@ -10,6 +10,7 @@ import json
 from dataclasses import asdict, dataclass
 
 import slicer
+from slicer.i18n import tr as _
 
 from diffugts.errors import ResultError
 from diffugts.protocol import FindingRecord, Provenance, Region, ResultManifest
@@ -79,7 +80,8 @@ def record_on(node: slicer.vtkMRMLNode) -> ResultRecord | None:
     try:
         return record_of(ResultRecord, json.loads(text))
     except ValueError as error:
-        raise ResultError(f"The record on '{node.GetName()}' of how it was made is damaged ({error}).") from error
+        text = _("The record on '{name}' of how it was made is damaged ({reason}). The images are not affected.")
+        raise ResultError(text.format(name=node.GetName(), reason=error)) from error
 
 
 def methods_paragraph(record: ResultRecord) -> str:
@@ -103,9 +105,9 @@ def methods_paragraph(record: ResultRecord) -> str:
 def region_in_words(region: Region | None) -> str:
     """A region for a tooltip."""
     if region is None:
-        return "whole volume"
+        return _("whole volume")
     corners = (" ".join(f"{x:.1f}" for x in corner) for corner in (region.minimum_ras_mm, region.maximum_ras_mm))
-    return " to ".join(corners) + " mm (RAS)"
+    return _("{first} to {last} mm (RAS)").format(first=next(corners), last=next(corners))
 
 
 def _plural(count: int, word: str) -> str:

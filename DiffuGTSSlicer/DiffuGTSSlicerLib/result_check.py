@@ -9,6 +9,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from slicer.i18n import tr as _
+
 from diffugts.errors import ResultError
 from diffugts.protocol import ResultManifest, sha256_of
 from diffugts.protocol.manifest import CANCELLED, FILE_NAME
@@ -54,21 +56,29 @@ def checked_result(
     path = folder / FILE_NAME
     if not _is_same_place(stated_path, path):
         raise ResultError(
-            f"The worker put its result at '{stated_path:.200}' instead of '{path}'. Nothing was imported; segment again."
+            _(
+                "The worker put its result at '{place}' instead of '{expected}'. Nothing was imported; segment again."
+            ).format(place=stated_path[:200], expected=path)
         )
     manifest = ResultManifest.load(folder, cancelled_too=status == CANCELLED)
     if sha256_of(path) != stated_sha256:
         raise ResultError(
-            "The result's list of files is not the one that the worker wrote (its checksum differs). "
-            "Nothing was imported; segment again."
+            _(
+                "The result's list of files is not the one that the worker wrote (its checksum differs). "
+                "Nothing was imported; segment again."
+            )
         )
     if (*(finding.description for finding in manifest.findings), *manifest.unfinished) != descriptions:
-        raise ResultError("The result answers other descriptions than were asked. Nothing was imported; segment again.")
+        raise ResultError(
+            _("The result answers other descriptions than were asked. Nothing was imported; segment again.")
+        )
     difference = geometry.difference_from(VolumeGeometry.of_grid(manifest.geometry))
     if difference:
         raise ResultError(
-            f"The result does not lie on the scan's own grid: {difference}. Nothing was imported, because it would "
-            "appear in the wrong place. Please report it with the details."
+            _(
+                "The result does not lie on the scan's own grid: {difference}. Nothing was imported, because it would "
+                "appear in the wrong place. Please report it with the details."
+            ).format(difference=difference)
         )
     return manifest
 

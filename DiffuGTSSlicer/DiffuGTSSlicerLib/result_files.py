@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import vtk
+from slicer.i18n import tr as _
 from vtk.util.numpy_support import vtk_to_numpy
 
 from diffugts.errors import ResultError
@@ -50,8 +51,10 @@ def _required(manifest: ResultManifest, role: str, number: int | None = None) ->
     path = manifest.file(role, number)
     if path is None:
         raise ResultError(
-            f"The result has no {role}, which is needed to show it. It may have been made for another program "
-            "(image_format 'nifti'); segment again here."
+            _(
+                "The result has no {role}, which is needed to show it. It may have been made for another program "
+                "(image_format 'nifti'); segment again here."
+            ).format(role=role)
         )
     return path
 
@@ -59,7 +62,8 @@ def _required(manifest: ResultManifest, role: str, number: int | None = None) ->
 def _read_volume(path: Path, geometry: VolumeGeometry) -> vtk.vtkImageData:
     header = _header_on_grid(path, geometry)
     if header.number_type != np.float32 or header.layers != 1:
-        raise ResultError(f"'{path.name}' of the result does not hold one number per voxel. Segment again.")
+        text = _("'{file}' of the result does not hold one number per voxel. Segment again.")
+        raise ResultError(text.format(file=path.name))
     scalars = vtk.vtkFloatArray()
     scalars.SetName("ImageScalars")
     scalars.SetNumberOfValues(int(np.prod(geometry.dimensions)))
@@ -74,7 +78,8 @@ def _read_masks(manifest: ResultManifest, geometry: VolumeGeometry) -> list[BoxM
     path = _required(manifest, "segmentation")
     header = _header_on_grid(path, geometry)
     if header.number_type != np.uint8 or header.layers > max(1, len(manifest.findings)):
-        raise ResultError(f"'{path.name}' of the result does not hold labels of segments. Segment again.")
+        text = _("'{file}' of the result does not hold labels of segments. Segment again.")
+        raise ResultError(text.format(file=path.name))
     labels = np.empty((*geometry.shape, header.layers), np.uint8)
     read_voxels(path, header, labels)
     places = _places_of_segments(header)
@@ -82,7 +87,8 @@ def _read_masks(manifest: ResultManifest, geometry: VolumeGeometry) -> list[BoxM
     for finding in manifest.findings:
         layer, value = places.get(finding.segment_id, (-1, 0))
         if not 0 <= layer < header.layers or value < 1:
-            raise ResultError(f"'{path.name}' has no segment for '{finding.description:.80}'. Segment again.")
+            text = _("'{file}' has no segment for '{description}'. Segment again.")
+            raise ResultError(text.format(file=path.name, description=finding.description[:80]))
         masks.append(BoxMask.of(labels[..., layer] == value))
     return masks
 
@@ -103,8 +109,10 @@ def _header_on_grid(path: Path, geometry: VolumeGeometry) -> NrrdHeader:
     difference = geometry.difference_from(header.geometry)
     if difference:
         raise ResultError(
-            f"'{path.name}' does not lie on the scan's own grid: {difference}. Nothing was imported, because it would "
-            "appear in the wrong place. Please report it with the details."
+            _(
+                "'{file}' does not lie on the scan's own grid: {difference}. Nothing was imported, because it would "
+                "appear in the wrong place. Please report it with the details."
+            ).format(file=path.name, difference=difference)
         )
     return header
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import slicer
 import vtk
+from slicer.i18n import tr as _
 
 from diffugts.protocol import ResultManifest
 from DiffuGTSSlicerLib import colour_tables
@@ -51,7 +52,8 @@ def import_result(
     """
     result = content or read_result(manifest, job.order.geometry)
     volume = scene.GetNodeByID(job.order.volume_id)
-    notes = () if volume else (f"The volume '{job.order.volume_name}' was deleted while the job ran.",)
+    deleted = _("The volume '{name}' was deleted while the job ran.").format(name=job.order.volume_name)
+    notes = () if volume else (deleted,)
     record = ResultRecord.of(manifest, job.name, job.order.volume_name, notes)
     importing = _Import(scene, job, record, volume)
     try:
@@ -95,7 +97,8 @@ class _Import:
         segmentation = self._add_segmentation(result)
         maps = []
         for number, (image, finding) in enumerate(zip(result.score_maps, self._record.findings)):
-            node = self._add_volume(image, SCORE_MAP, f"score: {_short(finding.description)}", number)
+            name = _("score: {description}").format(description=_short(finding.description))
+            node = self._add_volume(image, SCORE_MAP, name, number)
             self._show_score(node, finding.threshold)
             maps.append(node)
         healthy = self._add_optional(result.pseudo_healthy, PSEUDO_HEALTHY, self._show_as_input)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import slicer
+from slicer.i18n import tr as _
 
 from diffugts.errors import ResultError
 from DiffuGTSSlicerLib.box_mask import BoxMask
@@ -57,8 +58,10 @@ class ScoreField:
         scores = voxels_on_grid(node, geometry)
         if scores is None:
             raise ResultError(
-                f"The score map '{node.GetName()}' no longer lies on the grid of its segments, so that they cannot be "
-                "cut from it. Undo the change of the map, or segment again."
+                _(
+                    "The score map '{name}' no longer lies on the grid of its segments, so that they cannot be "
+                    "cut from it. Undo the change of the map, or segment again."
+                ).format(name=node.GetName())
             )
         return cls.of(scores, geometry)
 

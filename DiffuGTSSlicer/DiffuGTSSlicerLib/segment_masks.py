@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import slicer
 import vtk
+from slicer.i18n import tr as _
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from diffugts.errors import ResultError
@@ -26,7 +27,8 @@ def labelmap_of(segmentation: slicer.vtkMRMLSegmentationNode, segment_id: str) -
     """The label map that holds a segment, perhaps with others; None where it has none. Raises ResultError without it."""
     segment = segmentation.GetSegmentation().GetSegment(segment_id)
     if segment is None:
-        raise ResultError(f"The segment '{segment_id}' is not in '{segmentation.GetName()}' any more. Segment again.")
+        text = _("The segment '{segment}' is not in '{name}' any more. Segment again.")
+        raise ResultError(text.format(segment=segment_id, name=segmentation.GetName()))
     return segment.GetRepresentation(_binary_labelmap())
 
 
@@ -76,7 +78,8 @@ def add_segment(
     segment.SetColor(*colour)
     segment.AddRepresentation(_binary_labelmap(), _labelmap(mask, geometry))
     if not segmentation.GetSegmentation().AddSegment(segment, segment_id):
-        raise ResultError(f"'{segmentation.GetName()}' has the segment '{segment_id}' twice. Segment again.")
+        text = _("'{name}' has the segment '{segment}' twice. Segment again.")
+        raise ResultError(text.format(segment=segment_id, name=segmentation.GetName()))
     return segment
 
 
@@ -88,7 +91,8 @@ def write_box(
     labelmap = _labelmap(BoxMask(mask.corner, voxels), geometry)
     logic = slicer.vtkSlicerSegmentationsModuleLogic
     if not logic.SetBinaryLabelmapToSegment(labelmap, segmentation, segment_id, logic.MODE_REPLACE):
-        raise ResultError(f"The segment '{segment_id}' in '{segmentation.GetName()}' could not be written.")
+        text = _("The segment '{segment}' in '{name}' could not be written. Segment again, or split the finding anew.")
+        raise ResultError(text.format(segment=segment_id, name=segmentation.GetName()))
 
 
 def _binary_labelmap() -> str:
@@ -218,6 +222,8 @@ def _require_grid(
     inside = all(0 <= c and c + n <= whole for c, n, whole in zip(corner, shape, geometry.shape))
     if _offset(labelmap, geometry) > 0 or not inside:
         raise ResultError(
-            f"The segments of '{name}' no longer lie on the scan's own grid. Set the segmentation's geometry back to "
-            "the scan in the Segment Editor, or segment again."
+            _(
+                "The segments of '{name}' no longer lie on the scan's own grid. Set the segmentation's geometry back to "
+                "the scan in the Segment Editor, or segment again."
+            ).format(name=name)
         )

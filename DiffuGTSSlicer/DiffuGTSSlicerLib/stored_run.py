@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import slicer
+from slicer.i18n import tr as _
 
 from diffugts.errors import ResultError
 from diffugts.protocol import Quality
@@ -24,15 +25,18 @@ def order_again(scene: slicer.vtkMRMLScene, record: ResultRecord) -> Order:
     volume = scan_of_result(scene, record.result)
     if volume is None:
         raise ResultError(
-            f"The volume '{record.volume_name}' is not in the scene any more, so that the run cannot be made again. "
-            "Load the volume and segment it."
+            _(
+                "The volume '{name}' is not in the scene any more, so that the run cannot be made again. "
+                "Load the volume and segment it."
+            ).format(name=record.volume_name)
         )
     made = record.provenance
     try:
         quality = Quality(made.quality)
     except ValueError as error:
         known = ", ".join(quality.value for quality in Quality)
-        raise ResultError(f"The run was made with quality '{made.quality}', expected one of {known}.") from error
+        text = _("The run was made with quality '{met}', expected one of {known}. Segment anew with one of these.")
+        raise ResultError(text.format(met=made.quality, known=known)) from error
     thresholds = set(made.thresholds)
     order = freeze_order(
         volume,

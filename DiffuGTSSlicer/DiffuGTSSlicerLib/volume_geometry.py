@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from slicer.i18n import tr as _
 
 from diffugts.protocol import Grid
 
@@ -63,15 +64,16 @@ class VolumeGeometry:
     def ras_of(self, kji: np.ndarray) -> tuple[float, float, float]:
         """RAS millimetres of a place given in array indices (k, j, i), fractions allowed."""
         k, j, i = (float(x) for x in kji)
-        r, a, s, _ = self.ijk_to_ras @ [i, j, k, 1.0]
+        r, a, s, _one = self.ijk_to_ras @ [i, j, k, 1.0]
         return float(r), float(a), float(s)
 
     def difference_from(self, other: VolumeGeometry) -> str:
         """In words, how another grid differs; empty where both are the same within `TOLERANCE`."""
         if self.dimensions != other.dimensions:
             mine, theirs = (" x ".join(str(n) for n in g.dimensions) for g in (self, other))
-            return f"{theirs} voxels instead of {mine}"
+            return _("{met} voxels instead of {expected}").format(met=theirs, expected=mine)
         farthest = float(np.abs(np.subtract(self.rows, other.rows)).max())
         if not farthest <= TOLERANCE:
-            return f"position, spacing or direction off by {farthest:.3g} (at most {TOLERANCE:g} is rounding)"
+            text = _("position, spacing or direction off by {distance:.3g} (at most {tolerance:g} is rounding)")
+            return text.format(distance=farthest, tolerance=TOLERANCE)
         return ""

@@ -13,6 +13,7 @@ from typing import Any
 
 from DiffuGTSSlicerLib.background_program import BackgroundProgram
 from DiffuGTSSlicerLib.package_install import SUPPORTED
+from DiffuGTSSlicerLib.process_tree import exit_in_words
 from DiffuGTSSlicerLib.setup_faults import Fault, SetupFault
 from DiffuGTSSlicerLib.worker_command import WorkerCommand
 
@@ -119,7 +120,7 @@ class WorkerCheck:
         python = str(self._command.python)
         version = re.fullmatch(r"(\d+)\.(\d+)\.\d+", "".join(self._output).strip())
         if code != 0 or version is None:
-            last = (self._errors or self._output or [f"exit code {code}"])[-1]
+            last = (self._errors or self._output or [exit_in_words(code)])[-1]
             self._on_fault(SetupFault(Fault.NO_PYTHON, python=python, line=last))
         elif not SUPPORTED[0] <= (int(version[1]), int(version[2])) <= SUPPORTED[1]:
             self._on_fault(SetupFault(Fault.PYTHON_VERSION, version=version.group(), python=python))
@@ -139,4 +140,4 @@ class WorkerCheck:
         missing = re.search(r"No module named '?([\w.]+)'?", "\n".join(self._errors[-20:]))
         if missing:
             return SetupFault(Fault.NO_MODULE, python=str(self._command.python), package=missing[1].split(".")[0])
-        return SetupFault(Fault.BROKEN, problems=[(self._errors or [f"exit code {code}"])[-1]])
+        return SetupFault(Fault.BROKEN, problems=[(self._errors or [exit_in_words(code)])[-1]])

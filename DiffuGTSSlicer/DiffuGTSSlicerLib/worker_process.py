@@ -15,6 +15,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from slicer.i18n import tr as _
+
 from diffugts.errors import DiffuGTSError, RequestError
 from diffugts.protocol import Command, Event, parse_event
 from diffugts.protocol.events import LONGEST_LINE
@@ -124,8 +126,10 @@ class WorkerProcess:
             self._process = start_apart(self._command.line, self._command.environment())
         except (OSError, ValueError) as error:
             raise WorkerError(
-                f"The worker could not be started with '{self._command.python}' ({error}). "
-                "Open Setup and press Check; choose another Python or press Repair."
+                _(
+                    "The worker could not be started with '{python}' ({reason}). "
+                    "Open Setup and press Check; choose another Python or press Repair."
+                ).format(python=self._command.python, reason=error)
             ) from error
         for name, pipe in ((EVENTS, self._process.stdout), (LOG, self._process.stderr)):
             self._open_pipes.add(name)
@@ -138,7 +142,7 @@ class WorkerProcess:
         try:
             self._process.stdin.write((command.to_line() + "\n").encode())
         except (BrokenPipeError, OSError) as error:
-            self._log.append(f"(the worker no longer listens: {error})")
+            self._log.append(_("(the worker no longer listens: {reason})").format(reason=error))
 
     def drain(self) -> list[News]:
         """What has come since the last call, in order per pipe. Main thread; takes milliseconds."""
@@ -218,7 +222,9 @@ class WorkerProcess:
                 self._log.append(line)
                 yield Logged(line)
             elif cut:
-                yield Unreadable(line[:200], f"A line of the worker is longer than {LONGEST_LINE} characters.")
+                yield Unreadable(
+                    line[:200], _("A line of the worker is longer than {most} characters.").format(most=LONGEST_LINE)
+                )
             elif line.strip():
                 yield self._understood(line)
 
@@ -249,7 +255,7 @@ class WorkerProcess:
             try:
                 self._process.stdin.close()
             except OSError as error:  # unbuffered, so nothing of ours is lost
-                self._log.append(f"(closing the worker's input: {error})")
+                self._log.append(_("(closing the worker's input: {reason})").format(reason=error))
 
 
 class _Lines:

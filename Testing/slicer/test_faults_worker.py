@@ -109,6 +109,8 @@ def test_when_slicer_itself_is_killed_the_worker_ends_too(tmp_path: Path):
     slicer_in_short = f"""
 import os, sys, time
 sys.path[:0] = [{str(ENGINE)!r}, {str(Path(__file__).parent)!r}, {str(Path(__file__).parents[1])!r}]
+import host
+host.start()
 from pathlib import Path
 from DiffuGTSSlicerLib.worker_command import WorkerCommand
 from DiffuGTSSlicerLib.worker_process import WorkerProcess
