@@ -31,7 +31,7 @@ LAYERS = (
     {"generated", "foundation"},
     {"encoded", "attention", "inpainting", "refinement"},
     {"findings", "preset", "pseudo_healthy"},
-    {"pipeline", "models", "marked_region", "maisi"},
+    {"pipeline", "models", "marked_region", "maisi", "dicom"},
     {"worker", "training", "evaluation", "baselines", "server"},
     {"cli", "__main__"},
 )

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from diffugts.errors import ResultError
 from diffugts.findings.volumes import write_volume
 from diffugts.scans.scan import Geometry
 
@@ -105,3 +106,24 @@ def _layers(segments: Sequence[Segment], shape: tuple[int, int, int]) -> tuple[l
         layers[layer][segment.mask] = used[layer]
         places.append((layer, used[layer]))
     return layers or [np.zeros(shape, np.uint8)], places
+
+
+def read_masks(path: Path) -> dict[str, np.ndarray]:
+    """The masks (bool, k, j, i) of a segmentation file that `write_segments` wrote, by the segments' identifiers.
+
+    Raises ResultError where it cannot be read.
+    """
+    try:
+        image = sitk.ReadImage(str(path))
+        values = sitk.GetArrayViewFromImage(image)
+        layers = values[..., np.newaxis] if image.GetNumberOfComponentsPerPixel() == 1 else values
+        masks, number = {}, 0
+        while image.HasMetaDataKey(f"Segment{number}_ID"):
+            identifier, layer, value = (
+                image.GetMetaData(f"Segment{number}_{key}") for key in ("ID", "Layer", "LabelValue")
+            )
+            masks[identifier] = layers[..., int(layer)] == int(value)
+            number += 1
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise ResultError(f"'{path.name}' of the result cannot be read: {error}. Run the request again.") from error
+    return masks

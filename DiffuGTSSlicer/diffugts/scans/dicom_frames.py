@@ -60,6 +60,12 @@ def frame_values(frames: Sequence[Slice]) -> np.ndarray:
     return values
 
 
+def frame_rescale(dataset: Dataset, frame: int) -> tuple[float, float]:
+    """Rescale slope and intercept of a frame, from 0, of an enhanced image's header."""
+    shared = _first(dataset, "SharedFunctionalGroupsSequence")
+    return _rescale(dataset.PerFrameFunctionalGroupsSequence[frame], shared)
+
+
 def _frame(image: Slice, number: int, group: Dataset, shared: Dataset | None) -> Slice:
     content = _first(group, "FrameContentSequence")
     echo, diffusion = _macro(group, shared, "MREchoSequence"), _macro(group, shared, "MRDiffusionSequence")

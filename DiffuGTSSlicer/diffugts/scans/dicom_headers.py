@@ -14,7 +14,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from diffugts.errors import ScanError
-from diffugts.scans.dicom_structure import is_dicom, elements_fit, may_be_dicom
+from diffugts.scans.dicom_structure import elements_fit, is_dicom, may_be_dicom
 from diffugts.scans.integrity import dicom_pixels_are_whole
 
 ORIENTATION_TOLERANCE = 1e-3

@@ -22,7 +22,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from diffugts.errors import ScanError
-from diffugts.scans.dicom import choose_series, is_dicom, ordered_volume, read_folder, read_volume
+from diffugts.scans.dicom import Series, Slice, choose_series, is_dicom, ordered_volume, read_folder, read_volume
 from diffugts.scans.integrity import require_whole
 from diffugts.scans.modality import require_hounsfield, resolve_modality, resolve_sequence, stated_modality
 from diffugts.scans.nifti import NiftiHeader, require_sound_geometry
@@ -72,19 +72,9 @@ def read_scan(
     own modality; without them both are taken from metadata, the name and, for CT, the voxels. `series` is a DICOM
     series' UID or number where a folder holds several. Raises ScanError with one sentence of what to do.
     """
-    place = Path(path)
-    if "\0" in str(place) or not _is_text(str(place)):
-        raise ScanError("The scan's path contains bytes that are not text. Rename the file or folder.")
-    if not place.exists():
-        raise ScanError(f"'{place.name}' does not exist. Check the path of the scan.")
-    if not os.access(place, os.R_OK):
-        raise ScanError(f"'{place.name}' may not be read by this user. Change its permissions, or copy it.")
+    place = _readable_place(path)
     with _quiet_itk():
-        if (
-            place.is_dir()
-            or _ending(place) in DICOM_ENDINGS
-            or (_ending(place) not in IMAGE_READERS and is_dicom(place))
-        ):
+        if _is_dicom_place(place):
             loaded = _read_dicom(place, series)
         else:
             loaded = _read_file(place)
@@ -101,6 +91,39 @@ def read_scan(
         name=name,
         notes=(*loaded.notes, *notes, *([ct_note] if ct_note else [])),
     )
+
+
+def dicom_volume(path: str | os.PathLike[str], series: str | None = None) -> tuple[tuple[Slice, ...], Geometry]:
+    """The slices of the DICOM series that `read_scan` reads at `path`, in their order, and the grid they span.
+
+    Raises ScanError, also where there is no DICOM series.
+    """
+    place = _readable_place(path)
+    if not _is_dicom_place(place):
+        raise ScanError(
+            f"'{place.name}' is no DICOM series. DICOM can only be written for a scan that came as DICOM: give the folder "
+            "of the series."
+        )
+    with _quiet_itk():
+        _, slices, geometry, _ = _dicom_slices(place, series)
+    return slices, geometry
+
+
+def _readable_place(path: str | os.PathLike[str]) -> Path:
+    place = Path(path)
+    if "\0" in str(place) or not _is_text(str(place)):
+        raise ScanError("The scan's path contains bytes that are not text. Rename the file or folder.")
+    if not place.exists():
+        raise ScanError(f"'{place.name}' does not exist. Check the path of the scan.")
+    if not os.access(place, os.R_OK):
+        raise ScanError(f"'{place.name}' may not be read by this user. Change its permissions, or copy it.")
+    return place
+
+
+def _is_dicom_place(place: Path) -> bool:
+    """Whether what lies there is read as DICOM: a folder, or a file that is one by its ending or its mark."""
+    ending = _ending(place)
+    return place.is_dir() or ending in DICOM_ENDINGS or (ending not in IMAGE_READERS and is_dicom(place))
 
 
 def _read_file(path: Path) -> _FromFile:
@@ -222,6 +245,13 @@ def _nrrd_space_notes(path: Path) -> tuple[str, ...]:
 
 def _read_dicom(place: Path, series: str | None) -> _FromFile:
     """One DICOM series from a folder, or from the folder of one of its files."""
+    chosen, slices, geometry, notes = _dicom_slices(place, series)
+    hints = chosen.description + (" contrast" if chosen.contrast_agent else "")
+    return _FromFile(read_volume(slices, geometry), chosen.modality, hints, notes)
+
+
+def _dicom_slices(place: Path, series: str | None) -> tuple[Series, tuple[Slice, ...], Geometry, tuple[str, ...]]:
+    """The series that is meant, its slices in order, their grid and notes. Raises ScanError."""
     folder = read_folder(place if place.is_dir() else place.parent)
     if not folder.series:
         if place.is_file():
@@ -236,8 +266,7 @@ def _read_dicom(place: Path, series: str | None) -> _FromFile:
             f"{folder.other_files} files in the folder are not DICOM images that can be read and were passed over.",
         )
     _require_size(geometry.size, geometry.spacing_mm)
-    hints = chosen.description + (" contrast" if chosen.contrast_agent else "")
-    return _FromFile(read_volume(slices, geometry), chosen.modality, hints, notes + more)
+    return chosen, slices, geometry, notes + more
 
 
 def _checked_voxels(image: sitk.Image) -> tuple[np.ndarray, tuple[str, ...]]:
