@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.multiprocessing
 import torch.nn.functional as functional
 
 from diffugts.foundation.autoencoder import ScanAutoencoder
@@ -31,6 +30,9 @@ LOOK_FOR_PARENT_S, LOOK_FOR_MAKERS_S = 20.0, 1.0
 SEED_STEP = 7919
 
 
+SentCase = tuple[dict[int, np.ndarray], np.ndarray, np.ndarray, Case]
+
+
 @dataclass(frozen=True)
 class EncodedCase:
     """A case behind the frozen foundation: features float16, `target` and `weight` (1, 1, k/2, j/2, i/2)."""
@@ -40,10 +42,17 @@ class EncodedCase:
     weight: torch.Tensor
     case: Case
 
-    def copied(self) -> EncodedCase:
-        """The same in memory of its own: what comes from another process holds an open file for every tensor."""
-        levels = {stride: level.clone() for stride, level in self.levels.items()}
-        return EncodedCase(levels, self.target.clone(), self.weight.clone(), self.case)
+    def sent(self) -> SentCase:
+        """As it goes from one process to another: by value, so that it outlives the one that made it."""
+        levels = {stride: level.numpy() for stride, level in self.levels.items()}
+        return levels, self.target.numpy(), self.weight.numpy(), self.case
+
+    @classmethod
+    def received(cls, sent: SentCase) -> EncodedCase:
+        """What `sent` gave, in another process."""
+        levels, target, weight, case = sent
+        tensors = {stride: torch.from_numpy(level) for stride, level in levels.items()}
+        return cls(tensors, torch.from_numpy(target), torch.from_numpy(weight), case)
 
 
 class Foundation:
@@ -79,7 +88,7 @@ class FreshCases:
         self._processes: list[multiprocessing.process.BaseProcess] = []
         self._came = False
         if processes:
-            context = torch.multiprocessing.get_context("spawn")
+            context = multiprocessing.get_context("spawn")
             self._queue = context.Queue(WAITING_CASES)
             for number in range(processes):
                 arguments = (self._queue, make, seed + SEED_STEP * (number + 1))
@@ -98,15 +107,15 @@ class FreshCases:
             return [foundation.encode(source.draw())]
         ready: list[EncodedCase] = []
         while len(ready) < WAITING_CASES:
+            self._require_makers()
             try:
-                case = self._queue.get_nowait() if self._came else self._queue.get(timeout=LOOK_FOR_MAKERS_S)
+                sent = self._queue.get_nowait() if self._came else self._queue.get(timeout=LOOK_FOR_MAKERS_S)
             except queue.Empty:
-                self._require_makers()
                 if self._came:
                     return ready
                 continue
             self._came = True
-            ready.append(case.copied())
+            ready.append(EncodedCase.received(sent))
         return ready
 
     def close(self) -> None:
@@ -135,7 +144,7 @@ def _encode_for_ever(
     source, foundation = make(seed)
     parent = multiprocessing.parent_process()
     while True:
-        case = foundation.encode(source.draw())
+        case = foundation.encode(source.draw()).sent()
         while True:
             try:
                 cases.put(case, timeout=LOOK_FOR_PARENT_S)

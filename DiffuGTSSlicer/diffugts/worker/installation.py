@@ -25,6 +25,7 @@ REQUIREMENTS = {
     "SimpleITK": "2.4",
     "safetensors": "0.5",
     "psutil": "5.9",
+    "filelock": "3.12",
     "matplotlib": "3.9",
     "einops": "0.7",
     "torch": "2.8",
