@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from diffugts.cli.dicom import SeriesOption, print_written, require_dicom_possible
 from diffugts.errors import RequestError
 from diffugts.protocol import Quality, Region, Request, ResultManifest
 
@@ -61,12 +62,18 @@ def segment(
         ImageFormat, typer.Option("--format", "--image-format", help="Of the result's volumes.")
     ] = ImageFormat.NRRD,
     picture: Picture = True,
+    series: SeriesOption = None,
+    dicom: Annotated[
+        Path | None, typer.Option(help="Also write the result as DICOM, into this new folder (docs/dicom.md).")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Segment what is described in one scan."""
     from diffugts.cli.display import shown
 
     with shown(as_json) as display:
+        if dicom is not None:
+            require_dicom_possible(scan, series, dicom, output)
         request = Request(
             scan=str(scan),
             descriptions=tuple(prompt),
@@ -81,8 +88,16 @@ def segment(
             smallest_lesion_ml=smallest_lesion_ml,
             seed=seed,
             image_format=image_format.value,
+            series=series,
         )
-        display.done(carry_out(request, display, picture))
+        manifest = carry_out(request, display, picture)
+        display.done(manifest)  # the result is whole, whatever becomes of the DICOM files
+        if dicom is not None:
+            from diffugts.dicom.export import export_result
+
+            written = export_result(manifest.folder, scan, dicom, series)
+            if not as_json:
+                print_written(written)
 
 
 def run(
