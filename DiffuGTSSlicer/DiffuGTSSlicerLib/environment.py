@@ -16,7 +16,7 @@ import os
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,11 @@ from DiffuGTSSlicerLib.device_options import DeviceOption, best_device_in_words,
 from DiffuGTSSlicerLib.model_folders import ModelOption, models_in
 from DiffuGTSSlicerLib.other_machine import OtherMachine
 from DiffuGTSSlicerLib.package_folder import InstallPlan, PackageFolder, lists_sha256
-from DiffuGTSSlicerLib.package_install import CHECK as CHECK_STEP
-from DiffuGTSSlicerLib.package_install import OTHERS, PREPARE, SWAP, TORCH, UNPACK
+from DiffuGTSSlicerLib.package_install import SWAP
 from DiffuGTSSlicerLib.process_tree import exit_in_words
+from DiffuGTSSlicerLib.setup_activity import CHECK, DISCARD, INSTALL, REMOVE, RESUME, Activity
 from DiffuGTSSlicerLib.setup_faults import Fault, SetupFault
-from DiffuGTSSlicerLib.setup_sentences import sentence_of, size_in_words, step_in_words
+from DiffuGTSSlicerLib.setup_sentences import sentence_of, size_in_words
 from DiffuGTSSlicerLib.setup_settings import OTHER_PYTHON, OWN_FOLDER, SetupSettings
 from DiffuGTSSlicerLib.slicer_python import default_parent_folder, slicer_python
 from DiffuGTSSlicerLib.ticker import Ticker
@@ -47,30 +47,6 @@ VARIABLE = "DIFFUGTS_WORKER_PYTHON"
 LIBRARY_FOLDER = Path(__file__).resolve().parents[1]
 PACKAGE_LISTS = LIBRARY_FOLDER / "Resources" / "WorkerPackages"
 LOG_LINES = 2000
-STEPS = {PREPARE: 0.0, TORCH: 0.0, OTHERS: 0.3, UNPACK: 0.7, CHECK_STEP: 0.9, SWAP: 0.98}
-"""Where in the course of an installation each step begins."""
-
-INSTALL, RESUME, REMOVE, DISCARD, CHECK = "install", "resume", "remove", "discard", "check"
-
-
-@dataclass(frozen=True)
-class Activity:
-    """What is being done now: the task, its step, bytes that have arrived in it, and whether it was told to stop."""
-
-    task: str
-    step: str = ""
-    bytes: int = 0
-    stopping: bool = False
-
-    @property
-    def in_words(self) -> str:
-        """One line for people."""
-        if self.stopping:
-            return _("Stopping")
-        if self.task == CHECK:
-            return _("Checking: trying every package and device, about 10 to 60 seconds")
-        words = step_in_words(self.step) if self.step else _("Starting")
-        return _("{step}: {size} so far").format(step=words, size=size_in_words(self.bytes)) if self.bytes else words
 
 
 class Environment:
@@ -166,13 +142,8 @@ class Environment:
     @property
     def progress(self) -> float | None:
         """How much of what is being done is done, 0 to 1; None where it cannot be told."""
-        if self.activity is None or self.activity.step not in STEPS:
-            return None
-        if self.activity.step not in (TORCH, OTHERS):
-            return STEPS[self.activity.step]
         build = chosen_build(self.settings.torch_build, self.settings.torch_index)
-        arrived = min(self.activity.bytes / build.download_bytes, 1.0)
-        return max(STEPS[self.activity.step], arrived * STEPS[UNPACK])
+        return self.activity.share(build.download_bytes) if self.activity is not None else None
 
     def devices(self) -> tuple[DeviceOption, ...]:
         """What can be chosen to compute on, "auto" first, another machine last."""
@@ -213,7 +184,10 @@ class Environment:
 
     def _why_not_set_up(self) -> str:
         if self.folder.interrupted is not None:
-            return _("The installation was interrupted. Press Resume in Setup to go on where it was.")
+            return _(
+                "The installation was interrupted. Nothing that was fetched is lost, and nothing more is fetched until you "
+                "press Resume in Setup, which goes on where it was."
+            )
         return _("The packages that DiffuGTS needs are not installed yet. Press Install in Setup; this is needed once.")
 
     def _python(self) -> Path:
@@ -231,6 +205,15 @@ class Environment:
             record = self.folder.record
             return f"{self.folder.path} {record.made_at if record else 0} {lists_sha256(self.plan())}"
         return f"{self.other_python} {lists_sha256(self.plan())}"
+
+    def _what_was_begun(self) -> str:
+        """Which installation lies unfinished in the folder, by what was agreed to; empty where none does."""
+        record = self.folder.interrupted
+        try:
+            unchanged = record is not None and record.lists == lists_sha256(record.plan)
+        except OSError:
+            return ""  # the extension has been moved or removed
+        return f"{self.folder.partial} {asdict(record.plan)} {record.lists}" if record and unchanged else ""
 
     @staticmethod
     def _problems(report: CheckReport) -> list[str]:
@@ -259,6 +242,21 @@ class Environment:
     def resume(self) -> None:
         """Go on with an installation that was interrupted, as it was planned then."""
         self._run_program(RESUME)
+
+    def go_on_after_restart(self) -> bool:
+        """Resume the installation that was under way when Slicer, or the module, was closed; whether there is one.
+
+        Only what the user had agreed to and did not stop, and only if it is the same still: its folder, its plan, its
+        lists of packages. It is tried once: what ends by a crash or a fault meanwhile waits for the user.
+        """
+        agreed, self.settings.goes_on = self.settings.goes_on, ""
+        if not agreed or self.activity is not None or not self.uses_own_folder or agreed != self._what_was_begun():
+            return False
+        self._run_program(RESUME)
+        if self.activity is not None:
+            self.activity = replace(self.activity, by_itself=True)
+            self._notify()
+        return True
 
     def discard(self) -> None:
         """Delete what an interrupted installation left."""
@@ -304,10 +302,12 @@ class Environment:
             self._notify()
 
     def close(self) -> None:
-        """End what runs, at once: Slicer, or the module, ends."""
+        """End what runs, at once: Slicer, or the module, ends. An installation goes on when the module is opened again."""
         self._ticker.stop()
         if self._running is not None:
             self._running.kill()
+            if self.activity is not None and self.activity.installs and not self.activity.stopping:
+                self.settings.goes_on = self._what_was_begun()
         self._running = self.activity = None
 
     def tick(self) -> None:
@@ -365,7 +365,7 @@ class Environment:
             return self._failed(SetupFault(Fault(outcome["fault"]), **outcome["facts"]))
         if outcome is None and not stopped:
             return self._failed(SetupFault(Fault.KILLED, line=exit_in_words(code)))
-        if outcome is not None and self.activity is not None and self.activity.task in (INSTALL, RESUME):
+        if outcome is not None and self.activity is not None and self.activity.installs:
             self.settings.python_source = OWN_FOLDER
             self.settings.forget_check()  # the installation's own check holds from here
         self._ended()

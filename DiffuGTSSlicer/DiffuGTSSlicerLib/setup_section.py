@@ -11,8 +11,9 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from DiffuGTSSlicerLib.environment import CHECK, Environment
+from DiffuGTSSlicerLib.environment import Environment
 from DiffuGTSSlicerLib.package_install import UNPACKED_PER_WHEEL
+from DiffuGTSSlicerLib.setup_activity import CHECK
 from DiffuGTSSlicerLib.setup_report import device_warnings, fill_report_table, report_as_text
 from DiffuGTSSlicerLib.setup_sentences import sentence_of, size_in_words
 from DiffuGTSSlicerLib.setup_settings import OTHER_PYTHON, OWN_FOLDER
@@ -55,8 +56,11 @@ class SetupSection:
         self.show()
 
     def enter(self) -> None:
-        """The module was opened: look again, and check what was never checked."""
-        self._environment.check_if_unknown()
+        """The module was opened: go on with what a restart interrupted, else check what was never checked."""
+        if self._environment.go_on_after_restart():
+            self._container.collapsed = False  # what begins without a click is seen, with its Cancel
+        else:
+            self._environment.check_if_unknown()
         self.show()
 
     def exit(self) -> None:
@@ -92,6 +96,14 @@ class SetupSection:
         sentences = [line] if activity or fault is None else list(dict.fromkeys([sentence_of(fault), line]))
         if activity is None and ready:
             sentences += device_warnings(environment.report)
+        if activity is None and ready and environment.folder.interrupted is not None and environment.uses_own_folder:
+            sentences.append(
+                _(
+                    "A repair was interrupted; the present packages stay in use. Press Resume to go on with it, or Discard."
+                )
+            )
+        if activity is not None and activity.by_itself:
+            sentences.append(_("The installation that you had started goes on after the restart. Cancel stops it."))
         if activity is not None and activity.task != CHECK:
             sentences.append(_("You can go on working meanwhile."))
         self.ui.stateLabel.text = "\n".join(sentences)

@@ -41,6 +41,8 @@ class SetupSettings:
     torch_build = _Text("torchBuild")
     torch_index = _Text("torchIndex")
     models_folder = _Text("modelsFolder")
+    goes_on = _Text("installationGoesOn")
+    """The installation that was under way when Slicer was closed, so that it goes on by itself; else empty."""
     server_address = _Text("serverAddress")
     """Of the other machine that computes, as it was typed."""
     server_certificate = _Text("serverCertificate")

@@ -157,13 +157,93 @@ def test_a_cancelled_installation_is_offered_to_be_resumed_after_a_restart(envir
     wait(environment)
     assert environment.fault is None, "stopping on the user's own wish is no failure"
     again = make()
-    assert again.readiness() == (
-        False,
-        "The installation was interrupted. Press Resume in Setup to go on where it was.",
-    )
+    assert not again.go_on_after_restart(), "the user stopped it"
+    ready, line = again.readiness()
+    assert not ready and line.startswith("The installation was interrupted. Nothing that was fetched is lost")
+    assert "until you press Resume in Setup" in line
     again.resume()
     wait(again)
     assert again.readiness()[0] and again.folder.interrupted is None
+
+
+def closed_in_the_middle(environment: Environment, step: str = "unpack") -> None:
+    """Slicer is closed while it installs."""
+    environment.install()
+    wait(environment, lambda: environment.activity.step == step)
+    environment.close()
+
+
+def test_an_installation_goes_on_by_itself_after_slicer_was_closed(environment: Environment, make):
+    closed_in_the_middle(environment)
+    again = make()
+    assert again.go_on_after_restart() and again.activity.by_itself
+    wait(again)
+    assert again.fault is None and again.readiness()[0] and again.folder.interrupted is None
+    steps = [line for line in again.log if line.startswith("= ")]
+    assert steps == ["= unpack", "= check", "= swap"], "what was done before is not done again"
+    assert not make().go_on_after_restart()
+
+
+def test_an_installation_that_goes_on_by_itself_can_be_cancelled_and_waits_then(environment: Environment, make):
+    closed_in_the_middle(environment)
+    again = make()
+    again.go_on_after_restart()
+    again.cancel()
+    wait(again)
+    again.close()
+    assert not make().go_on_after_restart()
+
+
+def test_it_goes_on_after_each_restart(environment: Environment, make):
+    closed_in_the_middle(environment)
+    second = make()
+    second.go_on_after_restart()
+    wait(second, lambda: second.activity.step == "check")
+    second.close()
+    third = make()
+    assert third.go_on_after_restart()
+    wait(third)
+    assert third.readiness()[0]
+
+
+def test_after_a_crash_nothing_goes_on_by_itself(environment: Environment, make):
+    environment.install()
+    wait(environment, lambda: environment.activity.step == "unpack")
+    environment._running.kill()  # as Slicer's end does, without a chance to note anything
+    again = make()
+    assert not again.go_on_after_restart() and again.activity is None
+    assert "until you press Resume" in again.readiness()[1]
+
+
+def test_a_crash_while_it_goes_on_by_itself_ends_that(environment: Environment, make):
+    """An installation that brings Slicer down must not do so at every start."""
+    closed_in_the_middle(environment)
+    again = make()
+    again.go_on_after_restart()
+    again._running.kill()
+    assert not make().go_on_after_restart()
+
+
+def test_what_was_agreed_to_and_is_another_now_does_not_go_on_by_itself(environment: Environment, make, tmp_path: Path):
+    closed_in_the_middle(environment)
+    with (tmp_path / "lists" / "requirements.txt").open("a") as lists:
+        lists.write("made-part\n")  # the extension was updated by the restart: other packages, never agreed to
+    again = Environment(own_python=Path(sys.executable), package_lists=tmp_path / "lists", check=CHECK)
+    assert not again.go_on_after_restart() and again.activity is None
+
+
+def test_an_unfinished_installation_of_somebody_else_does_not_go_on_by_itself(
+    environment: Environment, make, tmp_path: Path
+):
+    closed_in_the_middle(environment)
+    again = make()
+    again.choose(parent_folder=str(tmp_path / "elsewhere"))
+    assert not again.go_on_after_restart()
+
+
+def test_nothing_is_installed_that_was_never_agreed_to(environment: Environment):
+    assert not environment.go_on_after_restart()
+    assert environment.activity is None and not environment.folder.path.parent.exists()
 
 
 def test_discarding_an_interrupted_installation_leaves_nothing(environment: Environment):

@@ -153,6 +153,34 @@ def test_cancelling_offers_to_resume_or_to_discard(host, panel: Panel):
     assert panel.offered == ["check", "repair", "remove"]
 
 
+def test_after_a_restart_the_installation_is_seen_to_go_on_and_can_be_cancelled(host, panel: Panel, tmp_path: Path):
+    host.dialogs.answer("Ok")
+    panel.ui.installButton.click()
+    panel.wait("unpack")
+    panel.section.cleanup()
+    again = Panel(tmp_path)
+    again.container.collapsed = True
+    again.section.enter()
+    assert again.offered == ["cancel"] and not again.container.collapsed
+    assert "goes on after the restart. Cancel stops it." in again.ui.stateLabel.text
+    again.wait()
+    assert again.offered == ["check", "repair", "remove"] and again.container.collapsed
+    again.section.cleanup()
+
+
+def test_a_repair_that_was_cut_off_is_told_while_the_present_packages_are_used(host, panel: Panel):
+    panel.environment.install()
+    panel.wait()
+    host.dialogs.answer("Ok")
+    panel.ui.repairButton.click()
+    panel.wait("unpack")
+    panel.ui.cancelButton.click()
+    panel.wait()
+    assert panel.environment.readiness()[0]
+    assert "A repair was interrupted; the present packages stay in use." in panel.ui.stateLabel.text
+    assert "resume" in panel.offered and "discard" in panel.offered
+
+
 def test_a_failure_is_told_in_the_section_with_what_to_do(host, panel: Panel):
     next(Path(panel.environment.settings.wheels_folder).glob("made_part*")).unlink()
     host.dialogs.answer("Ok")
