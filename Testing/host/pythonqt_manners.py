@@ -101,6 +101,8 @@ def teach_pythonqt_manners() -> int:
             setattr(cls, name, QtPropertyAttribute(name, on_class, qt_property.isWritable(), setter))
             properties += 1
         _hide_reimplemented_getters(cls)
+        if {"exec", "exec_"} <= vars(cls).keys():
+            cls.exec_ = cls.exec  # the name in PythonQt; PySide6 only warns of it
     object_name = QtPropertyAttribute("objectName", _MISSING, True, "setObjectName")
     QtCore.QObject.name = object_name
     QtCore.QObject.className = lambda self: self.metaObject().className()
