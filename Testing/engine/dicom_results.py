@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from pydicom.dataset import Dataset
+from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from dicom_writing import write_series
@@ -87,5 +88,10 @@ def result_on(
     scan = read_scan(series)
     findings = [finding(text, scan, box) for text, box in zip(descriptions, boxes)]
     made = segmentation(scan, findings, inpainted)
+    if made.pseudo_healthy is not None and made.hole is not None:
+        # What was painted fades out around the hole, as `pseudo_healthy.on_scan_grid` has it.
+        edge = ndimage.binary_dilation(made.hole) & ~made.hole
+        made.pseudo_healthy[edge] -= 60
+        made.residual = scan.voxels - made.pseudo_healthy
     write_segmentation(made, request_for(findings, folder / "result", image_format), folder / "result")
     return Made(series, scan, made, folder / "result")

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.text import Text
 
 from diffugts.dicom.packages import require_packages
 
@@ -30,9 +29,11 @@ def dicom(
 ) -> None:
     """Write a result as DICOM: segmentation, score maps, pseudo-healthy series (docs/dicom.md). Nothing is sent."""
     require_packages()
+    from diffugts.cli.display import RESEARCH_USE, output_console
     from diffugts.dicom.export import export_result
 
     print_written(export_result(result, scan, output, series, score_maps, pseudo_healthy))
+    output_console().print(RESEARCH_USE, style="bold")
 
 
 def require_dicom_possible(scan: Path, series: str | None, folder: Path, output: Path) -> None:
@@ -55,7 +56,9 @@ def require_dicom_possible(scan: Path, series: str | None, folder: Path, output:
 
 def print_written(written: Written) -> None:
     """How many files were written where, and what to know of them."""
-    from diffugts.cli.display import RESEARCH_USE, output_console, printable
+    from rich.text import Text
+
+    from diffugts.cli.display import output_console, printable
 
     console = output_console()
     count = len(written.files)
@@ -64,4 +67,3 @@ def print_written(written: Written) -> None:
     )
     for note in written.notes:
         console.print(Text(printable(note)))
-    console.print(Text(RESEARCH_USE, "bold"))

@@ -23,6 +23,8 @@ SAME_VALUE = 0.01
 """Largest difference of a voxel's value that is rounding, as a part of the values' spread."""
 
 SAME_SHARE = 0.999
+"""Part of the voxels that have to agree: fillings of a converter may differ."""
+
 UNCHECKED = (
     "That the result was made from this very series could not be checked: nothing was marked or painted. Its grid is the "
     "series'."
@@ -67,10 +69,10 @@ def placement(result: Geometry, series: Geometry) -> Placement:
 
 def require_same_scan(volumes: ResultVolumes, placed: Placement, source: SourceSeries) -> tuple[str, ...]:
     """Notes, if any, on what could not be checked. Raises ResultError where the values are not those of this series."""
-    healthy, hole = volumes.pseudo_healthy(), volumes.hole()
-    if healthy is not None and hole is not None:
-        same = _agreeing(placed.onto_series(healthy), source.voxels, ~placed.onto_series(hole))
-        if same < SAME_SHARE:
+    healthy, residual = volumes.pseudo_healthy(), volumes.residual()
+    if healthy is not None and residual is not None:
+        near = np.abs(placed.onto_series(healthy + residual) - source.voxels) <= SAME_VALUE * float(source.voxels.std())
+        if float(near.mean()) < SAME_SHARE:
             raise _another_scan()
         return ()
     marked = False
@@ -85,14 +87,6 @@ def require_same_scan(volumes: ResultVolumes, placed: Placement, source: SourceS
         if not inside.size or abs(float(inside.mean(dtype=np.float64)) - stated) > SAME_VALUE * spread:
             raise _another_scan()
     return () if marked else (UNCHECKED,)
-
-
-def _agreeing(first: np.ndarray, second: np.ndarray, where: np.ndarray) -> float:
-    """The part of the voxels `where` that have the same value in both, 1 where there are none."""
-    if not where.any():
-        return 1.0
-    near = np.abs(first[where] - second[where]) <= SAME_VALUE * float(second.std())
-    return float(near.mean())
 
 
 def _another_scan() -> ResultError:

@@ -55,10 +55,10 @@ class ResultVolumes:
         path = self.manifest.file("pseudo-healthy")
         return None if path is None else self._array(path).astype(np.float32)
 
-    def hole(self) -> np.ndarray | None:
-        """Where the pseudo-healthy volume was painted, bool; None where nothing was. Raises ResultError."""
-        path = self.manifest.file("hole")
-        return None if path is None else self._array(path) > 0
+    def residual(self) -> np.ndarray | None:
+        """Scan minus pseudo-healthy volume, float32; None where nothing was painted. Raises ResultError."""
+        path = self.manifest.file("residual")
+        return None if path is None else self._array(path).astype(np.float32)
 
     def _array(self, path: Path) -> np.ndarray:
         try:
