@@ -54,7 +54,7 @@ def write_series(
         dataset.InstanceNumber = int(names[k]) + 1
         dataset.Rows, dataset.Columns = pixels.shape
         dataset.PixelSpacing = [spacing_mm[1], spacing_mm[0]]
-        dataset.SliceThickness = spacing_mm[2]
+        dataset.SliceThickness, dataset.PatientPosition = f"{spacing_mm[2]:.10g}", "HFS"
         dataset.ImageOrientationPatient = [f"{value:.10f}"[:16] for value in (*axes[:, 0], *axes[:, 1])]
         position = np.array(origin_mm) + k * spacing_mm[2] * axes[:, 2]
         dataset.ImagePositionPatient = [f"{value:.8f}"[:16] for value in position]

@@ -8,6 +8,7 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
+from pydicom import DataElement, config
 from pydicom.dataset import Dataset
 
 from dicom_results import SHAPE, Made, made_result, result_on, stored_values, turned
@@ -113,6 +114,15 @@ def test_nothing_that_speaks_of_an_acquisition_is_carried_over(tmp_path: Path) -
     for keyword in ("XRayTubeCurrent", "AcquisitionDate", "OperatorsName", "ProtocolName"):
         assert keyword not in image, keyword
     assert not [element for element in image if element.tag.is_private]
+
+
+def test_decimal_strings_that_a_source_has_too_long_are_rounded(tmp_path: Path) -> None:
+    def too_long(dataset: Dataset, k: int) -> None:
+        dataset["SliceThickness"] = DataElement(0x00180050, "DS", "3.0000000000000004", validation_mode=config.IGNORE)
+
+    made = made_result(tmp_path, change=too_long)
+    image = pydicom.dcmread(exported(made, tmp_path / "out") / "0001.dcm")
+    assert len(str(image.SliceThickness)) <= 16 and float(image.SliceThickness) == pytest.approx(3.0)
 
 
 def test_our_own_reader_refuses_it_as_a_scan_even_beside_the_series(tmp_path: Path) -> None:

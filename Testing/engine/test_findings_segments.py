@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from diffugts.findings.segments import HEADER_WIDTH, TERMINOLOGY, Segment, header_text, write_segments
+from diffugts.errors import ResultError
+from diffugts.findings.segments import HEADER_WIDTH, TERMINOLOGY, Segment, header_text, read_mask, write_segments
 from diffugts.protocol.colours import PALETTE, colour
 from diffugts.scans.scan import Geometry
 from made_segmentations import STRAIGHT
@@ -224,3 +225,18 @@ def test_a_very_long_name_is_cut_with_a_sign_that_says_so() -> None:
 def test_colours_differ_and_begin_again_after_the_last() -> None:
     assert len(set(PALETTE)) == len(PALETTE) and colour(len(PALETTE)) == colour(0) != colour(1)
     assert all(0 <= part <= 1 for shade in PALETTE for part in shade)
+
+
+@pytest.mark.parametrize("overlapping", [False, True])
+def test_a_mask_is_read_back_by_its_identifier(tmp_path: Path, overlapping: bool) -> None:
+    shape = STRAIGHT.shape
+    first, second = np.zeros(shape, bool), np.zeros(shape, bool)
+    first[2:5, 3:8, 4:9] = True
+    second[4 if overlapping else 6 : 9, 3:8, 4:9] = True
+    empty = np.zeros(shape, bool)
+    segments = [Segment(f"finding_{n + 1}", "x", colour(n), mask) for n, mask in enumerate((first, empty, second))]
+    write_segments(segments, STRAIGHT, tmp_path / "s.seg.nrrd")
+    for segment in segments:
+        np.testing.assert_array_equal(read_mask(tmp_path / "s.seg.nrrd", segment.identifier), segment.mask)
+    with pytest.raises(ResultError, match="has no segment 'finding_9'"):
+        read_mask(tmp_path / "s.seg.nrrd", "finding_9")

@@ -9,7 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from diffugts.errors import ResultError
-from diffugts.findings.segments import read_masks
+from diffugts.findings.segments import read_mask
 from diffugts.protocol import ResultManifest
 from diffugts.scans.scan import Geometry
 
@@ -37,11 +37,9 @@ class ResultVolumes:
         if label is not None:
             return self._array(label) > 0
         segmentation = self.manifest.file("segmentation")
-        identifier = self.manifest.findings[number].segment_id
-        masks = read_masks(segmentation) if segmentation is not None else {}
-        if identifier not in masks:
-            raise ResultError(f"The result holds no segment '{identifier}'. Run the request again.")
-        return self._on_grid(masks[identifier], "segmentation")
+        if segmentation is None:
+            raise ResultError("The result holds no segmentation. Run the request again.")
+        return self._on_grid(read_mask(segmentation, self.manifest.findings[number].segment_id), segmentation.name)
 
     def score_map(self, number: int) -> np.ndarray:
         """The score of a description, float32 from 0 to 1. Raises ResultError."""

@@ -33,14 +33,16 @@ def binary_segmentation(
 
     A finding without a voxel keeps its segment, whose description says that nothing was found.
     """
-    arrays = np.stack([_in_file_order(source, masks(number)) for number in range(len(findings))], axis=-1)
+    arrays = np.empty((*source.geometry.shape, len(findings)), np.uint8)
+    for number in range(len(findings)):
+        arrays[..., number] = _in_file_order(source, masks(number))
     segments = [
         _described(number + 1, finding, maker, _binary_text(finding), finding.threshold)
         for number, finding in enumerate(findings)
     ]
     return _segmentation(
         source,
-        arrays.astype(np.uint8),
+        arrays,
         segments,
         hd.seg.SegmentationTypeValues.BINARY,
         maker,

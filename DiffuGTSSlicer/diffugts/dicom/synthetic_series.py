@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import highdicom as hd
 import numpy as np
-from pydicom import Dataset, FileMetaDataset
+from pydicom import DataElement, Dataset, FileMetaDataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian
 from pydicom.valuerep import DSfloat
@@ -99,7 +99,8 @@ class _Storage:
         dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
         dataset.BitsAllocated = dataset.BitsStored = 16
         dataset.HighBit, dataset.PixelRepresentation = 15, int(self.signed)
-        dataset.RescaleSlope, dataset.RescaleIntercept = _decimal(slope), _decimal(intercept)
+        if dataset.Modality == "CT" or (slope, intercept) != (1.0, 0.0):  # MR images rarely have a rescaling
+            dataset.RescaleSlope, dataset.RescaleIntercept = _decimal(slope), _decimal(intercept)
         dataset.PixelData = stored.tobytes()
         dataset["PixelData"].VR = "OW"
 
@@ -110,6 +111,7 @@ def _header(source: SourceSeries, k: int, maker: Maker, now: datetime.datetime) 
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.PatientPosition = dataset.Laterality = ""  # where the source does not say
     _copy(header, dataset, (*PATIENT_AND_STUDY, *PLACE, *SHOWN))
     dataset.SOPClassUID, dataset.SOPInstanceUID = SOP_CLASSES[modality], new_uid()
     dataset.Modality, dataset.SeriesNumber, dataset.SeriesDescription = modality, SERIES_NUMBER, SERIES_DESCRIPTION
@@ -195,6 +197,16 @@ def _copy(header: Dataset, dataset: Dataset, keywords: tuple[str, ...]) -> None:
     for keyword in keywords:
         if keyword in header:
             dataset[keyword] = copy.deepcopy(header[keyword])
+            if dataset[keyword].VR == "DS":
+                _shorten(dataset[keyword])
+
+
+def _shorten(element: DataElement) -> None:
+    """Decimal strings longer than the 16 characters that the standard allows, as some exports have them, are rounded."""
+    values = element.value if element.VM > 1 else [element.value]
+    if any(len(str(value)) > 16 for value in values if value is not None):
+        shortened = [_decimal(float(value)) for value in values]
+        element.value = shortened if len(shortened) > 1 else shortened[0]
 
 
 def _decimal(value: float) -> DSfloat:

@@ -108,22 +108,20 @@ def _layers(segments: Sequence[Segment], shape: tuple[int, int, int]) -> tuple[l
     return layers or [np.zeros(shape, np.uint8)], places
 
 
-def read_masks(path: Path) -> dict[str, np.ndarray]:
-    """The masks (bool, k, j, i) of a segmentation file that `write_segments` wrote, by the segments' identifiers.
+def read_mask(path: Path, identifier: str) -> np.ndarray:
+    """The mask (bool, k, j, i) of one segment of a file that `write_segments` wrote.
 
-    Raises ResultError where it cannot be read.
+    Raises ResultError where the file cannot be read or has no such segment.
     """
     try:
         image = sitk.ReadImage(str(path))
-        values = sitk.GetArrayViewFromImage(image)
-        layers = values[..., np.newaxis] if image.GetNumberOfComponentsPerPixel() == 1 else values
-        masks, number = {}, 0
-        while image.HasMetaDataKey(f"Segment{number}_ID"):
-            identifier, layer, value = (
-                image.GetMetaData(f"Segment{number}_{key}") for key in ("ID", "Layer", "LabelValue")
-            )
-            masks[identifier] = layers[..., int(layer)] == int(value)
+        number = 0
+        while image.GetMetaData(f"Segment{number}_ID") != identifier:  # raises RuntimeError behind the last one
             number += 1
+        layer, value = (int(image.GetMetaData(f"Segment{number}_{key}")) for key in ("Layer", "LabelValue"))
+        values = sitk.GetArrayViewFromImage(image)
+        return (values if image.GetNumberOfComponentsPerPixel() == 1 else values[..., layer]) == value
     except (RuntimeError, ValueError, IndexError) as error:
-        raise ResultError(f"'{path.name}' of the result cannot be read: {error}. Run the request again.") from error
-    return masks
+        raise ResultError(
+            f"'{path.name}' of the result cannot be read, or has no segment '{identifier}'. Run the request again."
+        ) from error
