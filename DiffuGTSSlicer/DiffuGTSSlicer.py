@@ -5,7 +5,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import qt
 import slicer
+import vtk
 from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
@@ -30,6 +32,7 @@ from DiffuGTSSlicerLib.job import Job, JobState
 from DiffuGTSSlicerLib.job_runner import JobRunner
 from DiffuGTSSlicerLib.log_section import LogSection
 from DiffuGTSSlicerLib.other_machine_section import OtherMachineSection
+from DiffuGTSSlicerLib.results import ImportedResult
 from DiffuGTSSlicerLib.run_section import RunSection
 from DiffuGTSSlicerLib.segmentation_inputs import SegmentationInputs
 from DiffuGTSSlicerLib.setup_section import SetupSection
@@ -38,7 +41,7 @@ from DiffuGTSSlicerLib.setup_section import SetupSection
 class DiffuGTSSlicer(ScriptedLoadableModule):
     """What Slicer shows of the module before it is opened."""
 
-    def __init__(self, parent):
+    def __init__(self, parent: qt.QObject) -> None:
         ScriptedLoadableModule.__init__(self, parent)
         parent.title = _("DiffuGTS")
         parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
@@ -77,13 +80,14 @@ class DiffuGTSSlicerParameterNode:
 class DiffuGTSSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     """The panel: one column of sections, each with a class of its own."""
 
-    def __init__(self, parent=None):
+    logic: "DiffuGTSSlicerLogic"
+
+    def __init__(self, parent: qt.QWidget | None = None) -> None:
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
-        self.logic = None
-        self.runSection = None
+        self.complete = False
 
-    def setup(self):
+    def setup(self) -> None:
         ScriptedLoadableModuleWidget.setup(self)
         uiWidget = slicer.util.loadUI(self.resourcePath("UI/DiffuGTSSlicer.ui"))
         self.layout.addWidget(uiWidget)
@@ -96,7 +100,7 @@ class DiffuGTSSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEnd)
         self.initializeParameterNode()
 
-    def makeSections(self):
+    def makeSections(self) -> None:
         ui, logic = self.ui, self.logic
         self.setupSection = SetupSection(
             ui.setupCollapsibleButton, self.resourcePath("UI/SetupSection.ui"), logic.environment
@@ -121,52 +125,53 @@ class DiffuGTSSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             on_rerun=self.runSection.start,
         )
         self.logSection = LogSection(ui, logic.jobs)
+        self.complete = True
 
-    def cleanup(self):
+    def cleanup(self) -> None:
         """The module is reloaded or Slicer quits: nothing of it stays, no process either."""
         self.removeObservers()
         for section in (*self.openSections(), self.otherMachineSection, self.describeSection, self.logSection):
             section.cleanup()
         self.logic.close()
 
-    def onReload(self):
+    def onReload(self) -> None:
         """Reload the package too: Slicer itself reloads this file alone."""
         for name in [name for name in sys.modules if name.partition(".")[0] == "DiffuGTSSlicerLib"]:
             del sys.modules[name]
         ScriptedLoadableModuleWidget.onReload(self)
 
-    def openSections(self):
+    def openSections(self) -> tuple[SetupSection, RunSection, FindingsSection, CompareSection]:
         """The sections that do something only while the panel is open."""
         return self.setupSection, self.runSection, self.findingsSection, self.compareSection
 
-    def enter(self):
+    def enter(self) -> None:
         self.initializeParameterNode()
         for section in self.openSections():
             section.enter()
 
-    def exit(self):
+    def exit(self) -> None:
         """Another module is shown; what runs goes on."""
         for section in self.openSections():
             section.exit()
 
-    def onSceneStartClose(self, caller, event):
+    def onSceneStartClose(self, caller: vtk.vtkObject, event: str) -> None:
         self.describeSection.set_parameters(None)
 
-    def onSceneEnd(self, caller, event):
+    def onSceneEnd(self, caller: vtk.vtkObject, event: str) -> None:
         """The scene was closed, or one was loaded."""
         if self.parent.isEntered:
             self.initializeParameterNode()
         self.findingsSection.refresh()
 
-    def initializeParameterNode(self):
+    def initializeParameterNode(self) -> None:
         """Show the scene's parameter node; the volume is the one that is shown, where none was chosen yet."""
         self.describeSection.set_parameters(self.logic.getParameterNode())
 
-    def onInputsChanged(self):
-        if self.runSection is not None:
+    def onInputsChanged(self) -> None:
+        if self.complete:
             self.runSection.refresh()
 
-    def onResult(self, job):
+    def onResult(self, job: Job) -> None:
         """A result has come into the scene."""
         self.ui.findingsCollapsibleButton.collapsed = False
         self.findingsSection.show_result(job.name)
@@ -183,7 +188,7 @@ class DiffuGTSSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
     >>> logic.close()
     """
 
-    def __init__(self, environment=None):
+    def __init__(self, environment: Environment | None = None) -> None:
         ScriptedLoadableModuleLogic.__init__(self)
         VTKObservationMixin.__init__(self)
         self.environment = environment or Environment()
@@ -198,8 +203,8 @@ class DiffuGTSSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         slicer.app.connect("aboutToQuit()", self.close)
 
-    def getParameterNode(self):
-        return DiffuGTSSlicerParameterNode(super().getParameterNode())
+    def getParameterNode(self) -> DiffuGTSSlicerParameterNode:
+        return DiffuGTSSlicerParameterNode(super().getParameterNode())  # type: ignore[call-arg]  # made by the wrapper
 
     def segment(
         self,
@@ -244,28 +249,28 @@ class DiffuGTSSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
             self.jobs.wait(job)
         return job
 
-    def close(self):
+    def close(self) -> None:
         """End the jobs and the worker, at the end of a script, of the module or of Slicer. Nothing can run afterwards."""
         slicer.app.disconnect("aboutToQuit()", self.close)
         self.removeObservers()
         self.jobs.close()
         self.environment.close()
 
-    def onSceneStartClose(self, caller, event):
+    def onSceneStartClose(self, caller: vtk.vtkObject, event: str) -> None:
         self.jobs.scene_closed()
 
 
 class DiffuGTSSlicerTest(ScriptedLoadableModuleTest):
     """Runs inside Slicer. A segmentation is tried where Setup has made the worker ready, and said to be skipped else."""
 
-    def setUp(self):
+    def setUp(self) -> None:
         slicer.mrmlScene.Clear()
         self.logic = DiffuGTSSlicerLogic()
 
-    def tearDown(self):
+    def tearDown(self) -> None:
         self.logic.close()
 
-    def runTest(self):
+    def runTest(self) -> None:
         for test in (self.test_parameters, self.test_missing, self.test_segmentation):
             self.setUp()
             try:
@@ -274,7 +279,7 @@ class DiffuGTSSlicerTest(ScriptedLoadableModuleTest):
                 self.tearDown()
 
     @staticmethod
-    def madeVolume():
+    def madeVolume() -> vtkMRMLScalarVolumeNode:
         """A generated body of soft tissue in air, 96 mm wide, with a darker ball in it, in HU."""
         place = np.indices((48, 48, 48)) - 24
         voxels = np.full(place.shape[1:], -1000, np.int16)
@@ -282,7 +287,7 @@ class DiffuGTSSlicerTest(ScriptedLoadableModuleTest):
         voxels[(place**2).sum(axis=0) < 6**2] = 0
         return slicer.util.addVolumeFromArray(voxels, ijkToRAS=np.diag([2.0, 2.0, 2.0, 1.0]), name="generated CT")
 
-    def test_parameters(self):
+    def test_parameters(self) -> None:
         self.delayDisplay("Choices are kept in the scene")
         parameters = self.logic.getParameterNode()
         parameters.descriptions = "liver metastasis\nrenal cell carcinoma"
@@ -291,7 +296,7 @@ class DiffuGTSSlicerTest(ScriptedLoadableModuleTest):
         self.assertEqual(again.descriptions.splitlines(), ["liver metastasis", "renal cell carcinoma"])
         self.assertEqual(again.quality, QualityChoice.FAST)
 
-    def test_missing(self):
+    def test_missing(self) -> None:
         self.delayDisplay("What is missing is said in sentences")
         self.assertEqual(len(SegmentationInputs(None, []).missing()), 2)
         volume = self.madeVolume()
@@ -299,7 +304,7 @@ class DiffuGTSSlicerTest(ScriptedLoadableModuleTest):
         with self.assertRaises(RequestError):
             self.logic.segment(volume, "  \n ")
 
-    def test_segmentation(self):
+    def test_segmentation(self) -> None:
         ready, state = self.logic.environment.readiness()
         if not ready:
             self.delayDisplay(f"Skipped the segmentation: {state}")
@@ -307,5 +312,6 @@ class DiffuGTSSlicerTest(ScriptedLoadableModuleTest):
         self.delayDisplay("A segmentation by the real worker")
         job = self.logic.segment(self.madeVolume(), ["soft tissue sarcoma"], quality="fast", wait=True)
         self.assertEqual(job.state, JobState.DONE, job.reason)
+        assert isinstance(job.result, ImportedResult)
         segmentation = slicer.mrmlScene.GetNodeByID(job.result.segmentation_id)
         self.assertEqual(segmentation.GetSegmentation().GetNumberOfSegments(), 1)

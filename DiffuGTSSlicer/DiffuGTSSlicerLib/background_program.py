@@ -99,8 +99,8 @@ class BackgroundProgram:
         self._close_input()
         self._on_end(code)
 
-    def _move(self, name: str, pipe: object) -> None:
-        for line in io.BufferedReader(pipe):  # type: ignore[arg-type]
+    def _move(self, name: str, pipe: io.RawIOBase) -> None:
+        for line in io.BufferedReader(pipe):
             self._lines.put((name, line.decode("utf-8", "replace").rstrip()))
         self._lines.put((name, None))
 

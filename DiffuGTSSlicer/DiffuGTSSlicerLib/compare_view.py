@@ -86,6 +86,12 @@ class CompareView:
         return self._manager is not None
 
     @property
+    def _views(self) -> LayoutManager:
+        if self._manager is None:
+            raise RuntimeError("without a main window there are no views to compare in; ask `possible` first")
+        return self._manager
+
+    @property
     def active(self) -> bool:
         """Whether the panes are shown."""
         return self._earlier_layout is not None and self.layout_node.GetViewArrangement() == LAYOUT_ID
@@ -113,7 +119,7 @@ class CompareView:
     @property
     def layout_node(self) -> slicer.vtkMRMLLayoutNode:
         """Where the application keeps its layout."""
-        return self._manager.layoutLogic().GetLayoutNode()
+        return self._views.layoutLogic().GetLayoutNode()
 
     def enter(self, compared: Compared) -> None:
         """Show the panes, or show other nodes in them; the same scan stays at the slice that is looked at."""
@@ -216,10 +222,10 @@ class CompareView:
         seen = self._compared
         if seen is None:
             return
-        self._show(Pane.SCAN, None, 0.0, _("Scan with outline"))
+        self._show(Pane.SCAN, seen.scan, None, 0.0, _("Scan with outline"))
         words = _("Score map: brighter is more likely") if seen.score_map else _("The score map was deleted")
-        self._show(Pane.SCORE, seen.score_map, MAP_OPACITY, words)
-        self._show(Pane.HEALTHY, self._third_volume(), self._fade, "")
+        self._show(Pane.SCORE, seen.scan, seen.score_map, MAP_OPACITY, words)
+        self._show(Pane.HEALTHY, seen.scan, self._third_volume(), self._fade, "")
         self._say_third()
 
     def _third_volume(self) -> slicer.vtkMRMLScalarVolumeNode | None:
@@ -244,10 +250,17 @@ class CompareView:
         node = self._widget(Pane.HEALTHY).sliceLogic().GetSliceNode()
         node.SetLayoutLabel(_("Residual") if residual else _("Healthy"))
 
-    def _show(self, pane: Pane, foreground: slicer.vtkMRMLScalarVolumeNode | None, opacity: float, words: str) -> None:
+    def _show(
+        self,
+        pane: Pane,
+        scan: slicer.vtkMRMLScalarVolumeNode,
+        foreground: slicer.vtkMRMLScalarVolumeNode | None,
+        opacity: float,
+        words: str,
+    ) -> None:
         composite = self._composite(pane)
         composite.SetDoPropagateVolumeSelection(False)  # a volume loaded elsewhere must not take the pane's place
-        composite.SetBackgroundVolumeID(self._compared.scan.GetID())
+        composite.SetBackgroundVolumeID(scan.GetID())
         composite.SetForegroundVolumeID(foreground.GetID() if foreground is not None else None)
         composite.SetLabelVolumeID(None)
         composite.SetForegroundOpacity(opacity)
@@ -261,7 +274,7 @@ class CompareView:
         return slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS())[:3, 3].copy() if node is not None else None
 
     def _widget(self, pane: Pane) -> Any:
-        return self._manager.sliceWidget(pane.tag)
+        return self._views.sliceWidget(pane.tag)
 
     def _composite(self, pane: Pane) -> slicer.vtkMRMLSliceCompositeNode:
         return self._widget(pane).sliceLogic().GetSliceCompositeNode()

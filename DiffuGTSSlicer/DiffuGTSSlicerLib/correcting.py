@@ -11,6 +11,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from DiffuGTSSlicerLib.finding_rows import FindingRow
 from DiffuGTSSlicerLib.lesion_jump import jump_to
 from DiffuGTSSlicerLib.lesion_list import LesionList
 from DiffuGTSSlicerLib.lesions import Lesion, LesionState, accept, reject, split, undecide
@@ -94,16 +95,15 @@ class Correcting:
         self.ui.smallestField.blockSignals(True)
         self.ui.smallestField.setValue(segment.smallest_lesion_ml)
         self.ui.smallestField.blockSignals(False)
-        self._show_lesions(lesions)
-        self._show_hand_work(work)
+        self._show_lesions(opened.row, lesions)
+        self._show_hand_work(work, segment.geometry.voxel_ml)
         self.ui.correctingBox.visible = True
 
     def stop(self) -> None:
         """The panel was left: nothing happens any more by itself."""
         self._timer.stop()
 
-    def _show_lesions(self, lesions: list[Lesion]) -> None:
-        row = self._open.row
+    def _show_lesions(self, row: FindingRow, lesions: list[Lesion]) -> None:
         heading = _("Mean HU") if row.record.provenance.modality == "CT" else _("Mean intensity")
         self._lesions.fill(lesions[:MOST_LESIONS], heading)
         self.ui.lesionsTable.visible = self.ui.reviewBox.visible = bool(lesions)
@@ -127,8 +127,7 @@ class Correcting:
         if self._open is not None:
             recut(self._open.segment, self._slider.threshold, self.ui.smallestField.value)
 
-    def _show_hand_work(self, work: HandWork) -> None:
-        voxel_ml = self._open.segment.geometry.voxel_ml
+    def _show_hand_work(self, work: HandWork, voxel_ml: float) -> None:
         self.ui.handWorkBox.visible = bool(work)
         text = _("By hand: {added:.2f} ml drawn, {removed:.2f} ml erased. Kept when the threshold moves.")
         self.ui.handWorkLabel.text = text.format(

@@ -18,9 +18,10 @@ from DiffuGTSSlicerLib.choices import ModalityChoice
 from DiffuGTSSlicerLib.description_colours import DescriptionColours
 from DiffuGTSSlicerLib.description_examples import examples_by_region
 from DiffuGTSSlicerLib.description_history import forget_descriptions, remember_descriptions, used_descriptions
-from DiffuGTSSlicerLib.device_options import OTHER_MACHINE
+from DiffuGTSSlicerLib.device_options import OTHER_MACHINE, DeviceOption
 from DiffuGTSSlicerLib.expected_cost import ExpectedCost
 from DiffuGTSSlicerLib.job import Order
+from DiffuGTSSlicerLib.model_folders import ModelOption
 from DiffuGTSSlicerLib.preflight import ModelLimits, warnings_about
 from DiffuGTSSlicerLib.provenance import ROLE
 from DiffuGTSSlicerLib.scan_kind import KnownKinds
@@ -30,22 +31,6 @@ from DiffuGTSSlicerLib.watched_nodes import WatchedNodes
 AUTOMATIC_DEVICE = "auto"
 SHARE_OF_VOLUME_FOR_NEW_REGION = 0.5
 """Of each edge: a region that the user adds begins in the middle of the volume, where it can be grasped and moved."""
-
-
-class DeviceOption(Protocol):
-    """A device that can be chosen; `proven` where a check has computed on it."""
-
-    value: str
-    label: str
-    proven: bool
-
-
-class ModelOption(Protocol):
-    """A model that can be chosen."""
-
-    name: str
-    title: str
-    folder: Path
 
 
 class Environment(Protocol):
@@ -214,10 +199,11 @@ class DescribeSection:
     def _current_warnings(self) -> tuple[str, ...]:
         """Warnings on the volume, found once for each state of it: this is called at every key."""
         inputs = self.inputs()
-        image = inputs.volume.GetImageData() if inputs.volume is not None else None
-        if image is None:
+        volume = inputs.volume
+        image = volume.GetImageData() if volume is not None else None
+        if volume is None or image is None:
             return ()
-        seen = (inputs.volume.GetID(), inputs.volume.GetMTime(), image.GetMTime(), inputs.modality, inputs.model)
+        seen = (volume.GetID(), volume.GetMTime(), image.GetMTime(), inputs.modality, inputs.model)
         if self._warnings[0] != seen:
             self._warnings = (seen, self._found_warnings(inputs))
         return self._warnings[1]

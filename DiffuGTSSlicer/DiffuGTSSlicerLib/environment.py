@@ -163,23 +163,24 @@ class Environment:
             return False, str(error)
         if not self.models():
             return False, _("No model is found. Reinstall the extension, or choose a folder with models.")
-        if self.report is None:
+        report = self.report
+        if report is None:
             if self.fault is not None:
                 return False, sentence_of(self.fault)
             return True, _("Not checked yet: press Check to see whether it works")
-        if not self.report.works:
-            return False, sentence_of(SetupFault(Fault.BROKEN, problems=self._problems(self.report)))
+        if not report.works:
+            return False, sentence_of(SetupFault(Fault.BROKEN, problems=self._problems(report)))
         names = ", ".join(dict.fromkeys(model.name for model in self.models()))
         model = _("{name} model").format(name=names)
         return True, _("Ready: {parts}").format(
-            parts=" · ".join([model, best_device_in_words(self.report), self._packages_in_words()])
+            parts=" · ".join([model, best_device_in_words(report), self._packages_in_words(report)])
         )
 
-    def _packages_in_words(self) -> str:
+    def _packages_in_words(self, report: CheckReport) -> str:
         record = self.folder.record if self.uses_own_folder else None
         if record is not None:
             return _("{size} of packages").format(size=size_in_words(record.size_bytes))
-        version = next((line.facts.get("version", "") for line in self.report.about("program")[1:]), "")
+        version = next((line.facts.get("version", "") for line in report.about("program")[1:]), "")
         return _("Python {version} of your choice").format(version=version)
 
     def _why_not_set_up(self) -> str:
@@ -348,6 +349,8 @@ class Environment:
             name = event["event"]
         except (ValueError, KeyError, TypeError):
             return self._log(line)
+        if self.activity is None:
+            return
         if name == "step":
             self.activity = replace(self.activity, step=event["step"], bytes=0)
             self._log(f"= {event['step']}")

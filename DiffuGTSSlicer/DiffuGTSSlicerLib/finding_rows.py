@@ -138,7 +138,7 @@ class FindingRows:
         volume_ml, lesions, colour, shown = None, None, finding.colour, False
         threshold, smallest_ml = finding.threshold, record.provenance.smallest_lesion_ml
         outcome = Outcome.DELETED
-        reasons = (_("The segment was deleted from the scene. Segment again to get it back."),)
+        reasons: tuple[str, ...] = (_("The segment was deleted from the scene. Segment again to get it back."),)
         if segmentation is not None and segment is not None:
             volume_ml, lesions = self._count(segmentation, finding)
             colour = segment.GetColor()
@@ -160,7 +160,7 @@ class FindingRows:
             smallest_lesion_ml=smallest_ml,
             colour=colour,
             shown=shown,
-            segmentation_id=segmentation.GetID() if segment is not None else "",
+            segmentation_id=segmentation.GetID() if segmentation is not None and segment is not None else "",
             map_id=map_id,
             record=record,
         )

@@ -58,13 +58,13 @@ def read_header(path: Path) -> NrrdHeader:
 
 def read_voxels(path: Path, header: NrrdHeader, voxels: np.ndarray) -> None:
     """Fill an array of the header's number type, in the file's order. Raises ResultError where the file holds more or less."""
-    target = memoryview(voxels.reshape(-1)).cast("B")
+    target = voxels.reshape(-1).view(np.uint8).data
     filled = 0
     try:
         with path.open("rb") as file:
             file.seek(header.data_begins)
             if not header.packed:
-                filled = file.readinto(target)  # type: ignore[attr-defined]
+                filled = file.readinto(target)
                 if file.read(1):
                     raise ValueError("it holds more voxels than its header says")
             unpacker = zlib.decompressobj(wbits=31)  # gzip, its checksum included

@@ -25,7 +25,6 @@ from DiffuGTSSlicerLib.setup_faults import Fault, SetupFault
 
 MARKER = "diffugts-packages.json"
 MAKER = "DiffuGTS for 3D Slicer"
-ON_ERROR = "onexc" if sys.version_info >= (3, 12) else "onerror"
 
 
 @dataclass(frozen=True)
@@ -160,7 +159,7 @@ def delete_marked(folder: Path) -> None:
     try:
         for entry in folder.iterdir():
             if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry, **{ON_ERROR: _delete_read_only})
+                _delete_tree(entry)
             elif entry.name != MARKER:
                 entry.unlink()
         (folder / MARKER).unlink()
@@ -183,6 +182,13 @@ def folder_bytes(folder: Path) -> int:
         except OSError:
             continue
     return total
+
+
+def _delete_tree(folder: Path) -> None:
+    if sys.version_info >= (3, 12):
+        shutil.rmtree(folder, onexc=_delete_read_only)
+    else:
+        shutil.rmtree(folder, onerror=_delete_read_only)
 
 
 def _delete_read_only(remove: Any, path: str, error: Any) -> None:

@@ -58,7 +58,7 @@ class PaneFit(VTKObservationMixin):
         self._fitted = {node: _shown(node) for node in self._fitted}
 
     def _changed(self, node: slicer.vtkMRMLSliceNode, event: str) -> None:
-        if self._fitting or self._timer.isActive() or node not in self._fitted:
+        if self._fitting or self._timer.active or node not in self._fitted:
             return
         (old_size, old_field), (size, field) = self._fitted[node], _shown(node)
         if size != old_size:

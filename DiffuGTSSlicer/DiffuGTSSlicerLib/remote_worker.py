@@ -155,9 +155,9 @@ class RemoteJob:
         if event.name == "queued":
             self._progress(Stage.READING, fields["position"], 0, SENDING, at_once=True)
         elif event.name == "progress":
-            done = fields.get("fraction")
-            known = isinstance(done, (int, float)) and not isinstance(done, bool)
-            whole = {"fraction": SENDING + (COMPUTING - SENDING) * done} if known else {}
+            done, whole = fields.get("fraction"), {}
+            if isinstance(done, (int, float)) and not isinstance(done, bool):
+                whole["fraction"] = SENDING + (COMPUTING - SENDING) * done
             self._tell(Event("progress", {**fields, **whole, "job": self.name}))
 
     def _fetch(self, closing: Event, folder: Path) -> Event:

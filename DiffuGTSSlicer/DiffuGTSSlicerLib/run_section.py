@@ -179,11 +179,12 @@ class RunSection:
         bar.visible = label.visible = bool(unfinished)
         if not unfinished:
             return
-        progress = unfinished[0].progress
-        known = progress.fraction is not None
-        bar.setRange(0, PROGRESS_STEPS if known else 0)  # 0 to 0: something is done, nobody knows how much of it
-        if known:
-            bar.value = round(PROGRESS_STEPS * progress.fraction)
+        fraction = unfinished[0].progress.fraction
+        if fraction is None:
+            bar.setRange(0, 0)  # something is done, nobody knows how much of it
+        else:
+            bar.setRange(0, PROGRESS_STEPS)
+            bar.value = round(PROGRESS_STEPS * fraction)
         label.text = progress_in_words(unfinished[0])
 
     def _list_jobs(self, unfinished: tuple[Job, ...]) -> None:

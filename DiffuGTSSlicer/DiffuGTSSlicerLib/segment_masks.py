@@ -133,7 +133,7 @@ def _write_in_place(
     if _voxels(labelmap) is not None:
         segments.SeparateSegmentLabelmap(segment_id)
         labelmap = labelmap_of(segmentation, segment_id)
-        if _offset(labelmap, geometry) > 0 or labelmap.GetScalarType() != vtk.VTK_UNSIGNED_CHAR:
+        if labelmap is None or _offset(labelmap, geometry) > 0 or labelmap.GetScalarType() != vtk.VTK_UNSIGNED_CHAR:
             return False
         before = read_segment(segmentation, segment_id, geometry) if before is None else before
     elif _is_shared(segments, segment_id, labelmap):
@@ -144,6 +144,8 @@ def _write_in_place(
     if _make_room(labelmap, mask, geometry):
         before = SparseMask.empty()
     voxels, corner = _voxels(labelmap), _corner(labelmap)
+    if voxels is None:
+        return False
     keys = np.union1d(before.keys, mask.keys)
     old, new = before.blocks_of(keys), mask.blocks_of(keys)
     changed = (old != new).any(axis=(1, 2, 3))
@@ -174,7 +176,7 @@ def _make_room(labelmap: slicer.vtkOrientedImageData, mask: SparseMask, geometry
     high = [min(c + n + ROOM, whole) for c, n, whole in zip(corner, shape, geometry.shape)]
     labelmap.SetExtent(low[2], high[2] - 1, low[1], high[1] - 1, low[0], high[0] - 1)
     labelmap.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 1)
-    _voxels(labelmap)[:] = 0
+    vtk_to_numpy(labelmap.GetPointData().GetScalars())[:] = 0
     return True
 
 
@@ -194,7 +196,7 @@ def _overlap(
 def _voxels(labelmap: slicer.vtkOrientedImageData | None) -> np.ndarray | None:
     """A view (k, j, i) of a label map's voxels; None where it has none."""
     scalars = labelmap.GetPointData().GetScalars() if labelmap is not None else None
-    if scalars is None or scalars.GetNumberOfTuples() == 0 or min(labelmap.GetDimensions()) < 1:
+    if labelmap is None or scalars is None or scalars.GetNumberOfTuples() == 0 or min(labelmap.GetDimensions()) < 1:
         return None
     return vtk_to_numpy(scalars).reshape(labelmap.GetDimensions()[::-1])
 

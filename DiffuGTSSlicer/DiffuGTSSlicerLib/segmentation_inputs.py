@@ -31,7 +31,7 @@ class SegmentationInputs:
     volume: slicer.vtkMRMLScalarVolumeNode | None
     descriptions: Sequence[str]
     roi: slicer.vtkMRMLMarkupsROINode | None = None
-    quality: Quality = Quality.STANDARD
+    quality: Quality | str = Quality.STANDARD
     model: str = "compact"
     device: str = "auto"
     modality: str | None = None
@@ -54,7 +54,7 @@ class SegmentationInputs:
 
     def problems(self) -> tuple[str, ...]:
         """A sentence for everything that was chosen and does not do."""
-        checks = [self.kind] if self.volume is not None else []
+        checks: list[Callable[[], object]] = [self.kind] if self.volume is not None else []
         if self.roi is not None:
             checks.append(partial(region_of, self.roi))
         return tuple(problem for problem in map(_problem_of, checks) if problem)
