@@ -32,7 +32,7 @@ LAYERS = (
     {"encoded", "attention", "inpainting", "refinement"},
     {"findings", "preset", "pseudo_healthy"},
     {"pipeline", "models", "marked_region", "maisi", "dicom"},
-    {"worker", "training", "evaluation", "baselines", "server"},
+    {"worker", "training", "evaluation", "baselines", "server", "cohort"},
     {"cli", "__main__"},
 )
 """Parts of the engine from the bottom up (docs/architecture.md): a part knows its own layer and those below it."""

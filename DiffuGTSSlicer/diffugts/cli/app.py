@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from diffugts import __version__
-from diffugts.cli import baseline, bench, demo, dicom, doctor, evaluate, models, segment, serve, train, worker
+from diffugts.cli import baseline, bench, cohort, demo, dicom, doctor, evaluate, models, segment, serve, train, worker
 from diffugts.errors import Cancelled, DiffuGTSError
 
 DEFECT = "Something went wrong that the program did not foresee. Please report it with the lines above."
@@ -51,6 +51,7 @@ app = typer.Typer(
 )
 app.command()(segment.segment)
 app.command()(segment.run)
+app.command()(cohort.cohort)
 app.command()(dicom.dicom)
 app.command()(demo.demo)
 app.command()(doctor.doctor)

@@ -1,0 +1,182 @@
+"""A cohort through the real worker process: the same as single runs, resumed after a kill, its failures listed."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import SimpleITK as sitk
+from filelock import FileLock
+
+from command_line import call_process
+from diffugts.cohort.case_folder import CaseFolder
+from diffugts.cohort.findings_table import write_findings_table
+from diffugts.cohort.local_worker import LocalWorker
+from diffugts.cohort.run import LOCK, Outcome, carry_out_cohort
+from diffugts.cohort.table import Case, read_table
+from diffugts.errors import RequestError, ResultError
+from diffugts.protocol import Region, Request, ResultManifest
+from job_folders import write_scan
+from worker_process import HERE, environment
+
+
+def made_cases(folder: Path, count: int) -> list[Case]:
+    (folder / "model").mkdir()
+    rows = [f"{write_scan(folder / f's{n}.nrrd', seed=n).name},bright ball" for n in range(count)]
+    (folder / "table.csv").write_text("\n".join(["image,descriptions", *rows]))
+    return read_table(folder / "table.csv", {"model": str(folder / "model"), "device": "cpu", "modality": "MR"})
+
+
+def worker(step_s: float = 0.0) -> LocalWorker:
+    return LocalWorker([sys.executable, str(HERE / "slow_pipeline_worker.py"), str(step_s)], environment())
+
+
+def carried_out(cases: list[Case], folder: Path, workers: int = 1) -> list[Outcome]:
+    return carry_out_cohort(cases, folder / "out", [worker() for _ in range(workers)], lambda outcome: None)
+
+
+def test_every_case_is_done_and_kept_the_next_time(tmp_path: Path) -> None:
+    cases = made_cases(tmp_path, 3)
+    first = carried_out(cases, tmp_path, workers=2)
+    assert [o.failure for o in first] == ["", "", ""] and not any(o.earlier for o in first)
+    again = carried_out(cases, tmp_path)
+    assert all(o.earlier for o in again)
+    assert not psutil.Process().children()
+
+
+def test_a_scan_that_cannot_be_read_is_listed_and_the_others_are_done(tmp_path: Path) -> None:
+    cases = made_cases(tmp_path, 3)
+    (tmp_path / "s1.nrrd").write_bytes(b"no scan")
+    outcomes = carried_out(cases, tmp_path)
+    assert [o.manifest is not None for o in outcomes] == [True, False, True]
+    assert outcomes[1].failure
+
+
+def test_a_changed_scan_is_done_again(tmp_path: Path) -> None:
+    cases = made_cases(tmp_path, 2)
+    carried_out(cases, tmp_path)
+    write_scan(tmp_path / "s0.nrrd", seed=9)
+    assert [o.earlier for o in carried_out(cases, tmp_path)] == [False, True]
+
+
+def test_a_result_that_somebody_changed_is_neither_kept_as_finished_nor_overwritten(tmp_path: Path) -> None:
+    cases = made_cases(tmp_path, 1)
+    (done,) = carried_out(cases, tmp_path)
+    changed = done.manifest.folder / done.manifest.files[0].name
+    changed.write_bytes(b"corrected by hand")
+    (again,) = carried_out(cases, tmp_path)
+    assert again.manifest is None and "changed since" in again.failure
+    assert changed.read_bytes() == b"corrected by hand"
+
+
+def test_killed_in_the_middle_it_goes_on_and_redoes_only_what_was_not_finished(tmp_path: Path) -> None:
+    cases = made_cases(tmp_path, 3)
+    program = (
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import test_cohort_run as t\n"
+        "from diffugts.cohort.table import read_table\n"
+        "f = Path(sys.argv[2]); o = {'model': str(f / 'model'), 'device': 'cpu', 'modality': 'MR'}\n"
+        "t.carry_out_cohort(read_table(f / 'table.csv', o), f / 'out', [t.worker(0.05)], lambda outcome: None)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program, str(HERE), str(tmp_path)], env=environment())
+    first = CaseFolder(tmp_path / "out", cases[0])
+    end = time.monotonic() + 60
+    while first.finished() is None:
+        assert process.poll() is None and time.monotonic() < end
+        time.sleep(0.02)
+    children = psutil.Process(process.pid).children()
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    gone, alive = psutil.wait_procs(children, 20)
+    assert gone and not alive, "the worker ends with who started it"
+    outcomes = carried_out(cases, tmp_path)
+    assert all(o.manifest is not None for o in outcomes)
+    assert outcomes[0].earlier and not outcomes[2].earlier
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "image\na.nrrd",
+        "image,descriptions\n",
+        "image,descriptions\na.nrrd,",
+        "image,descriptions\na.nrrd,x\nb/a.nrrd,y",
+    ],
+)
+def test_a_table_that_is_none_is_refused_with_a_sentence(tmp_path: Path, text: str) -> None:
+    (tmp_path / "table.csv").write_text(text)
+    with pytest.raises(RequestError):
+        read_table(tmp_path / "table.csv", {})
+
+
+def test_two_processes_do_not_work_in_one_folder(tmp_path: Path) -> None:
+    cases = made_cases(tmp_path, 1)
+    (tmp_path / "out").mkdir()
+    with FileLock(tmp_path / "out" / LOCK), pytest.raises(ResultError, match="Another process"):
+        carried_out(cases, tmp_path)
+
+
+def test_a_worker_killed_in_a_case_is_replaced_and_the_case_done(tmp_path: Path) -> None:
+    cases = made_cases(tmp_path, 2)
+    slow, outcomes = worker(0.1), []
+    thread = threading.Thread(
+        target=lambda: outcomes.extend(carry_out_cohort(cases, tmp_path / "out", [slow], lambda outcome: None))
+    )
+    thread.start()
+    while slow.pid is None:
+        time.sleep(0.02)
+    time.sleep(0.5)
+    os.kill(slow.pid, signal.SIGKILL)
+    thread.join(60)
+    assert [o.failure for o in outcomes] == ["", ""]
+
+
+def test_a_row_gives_region_modality_name_and_several_descriptions(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(
+        'image,descriptions,roi,modality,name\na.nii.gz,liver metastasis|cyst,"10,0,0,-5,20,30",ct,P 1\nb.nii.gz,cyst,,,\n'
+    )
+    first, second = read_table(tmp_path / "t.csv", {"modality": "MR"})
+    assert first.request.descriptions == ("liver metastasis", "cyst")
+    assert first.request.region == Region((-5.0, 0.0, 0.0), (10.0, 20.0, 30.0))
+    assert (first.request.modality, second.request.modality) == ("CT", "MR")
+    assert first.name.startswith("P_1-") and second.name == "b"
+
+
+def test_the_table_of_findings_lists_lesions_and_why_a_case_failed(tmp_path: Path) -> None:
+    cases = made_cases(tmp_path, 2)
+    (tmp_path / "s1.nrrd").write_bytes(b"no scan")
+    outcomes = carried_out(cases, tmp_path)
+    write_findings_table(outcomes, tmp_path / "findings.csv")
+    rows = list(csv.DictReader((tmp_path / "findings.csv").open(encoding="utf-8-sig", newline="")))
+    assert {row["case"]: row["state"] for row in rows} == {"s0": "done", "s1": "failed"}
+    assert rows[-1]["failure"] == outcomes[1].failure
+
+
+def test_the_command_gives_what_a_single_run_gives(tmp_path: Path) -> None:
+    write_scan(tmp_path / "s.nrrd")
+    (tmp_path / "table.csv").write_text("image,descriptions,modality\ns.nrrd,liver metastasis,MR\n")
+    many = call_process(
+        "cohort", tmp_path / "table.csv", "--output", tmp_path / "out", "--device", "cpu", "--quality", "fast"
+    )
+    assert many.code == 0, many.err
+    case = tmp_path / "out" / "cases" / "s"
+    single = tmp_path / "single"
+    replace(Request.load(case / "request.json"), output=str(single)).save(tmp_path / "single.json")
+    assert call_process("run", tmp_path / "single.json", "--no-picture").code == 0
+    ours, theirs = (ResultManifest.load(folder) for folder in (case / "result", single))
+    assert ours.findings == theirs.findings
+    for record in ours.files:
+        if record.role in ("segmentation", "score map", "pseudo-healthy"):
+            path = theirs.file(record.role, record.description)
+            a, b = (sitk.ReadImage(str(p)) for p in (ours.folder / record.name, path))
+            assert np.array_equal(sitk.GetArrayViewFromImage(a), sitk.GetArrayViewFromImage(b)), record.role
