@@ -1,34 +1,15 @@
-"""The coded name of a segment as Slicer writes it, which DICOM segmentations need."""
+"""The coded name of a segment, which DICOM segmentations need; the words of its description decide."""
 
 from __future__ import annotations
 
 import slicer
 
-from diffugts.protocol.coded_names import coded_name
-
-CONTEXT = "Segmentation category and type - DICOM master list"
-REGION_CONTEXT = "Anatomic codes - DICOM master list"
-"""The lists of Slicer's Terminologies module that offer these types and regions."""
-
-
-def terminology_of(description: str) -> str:
-    """The terminology entry for a description: type and anatomic region as far as its words name them, else a mass."""
-    name = coded_name(description)
-    return "~".join(
-        (
-            CONTEXT,
-            str(name.category),
-            str(name.kind),
-            "^^",
-            REGION_CONTEXT,
-            *(str(each or "^^") for each in (name.region, name.side)),
-        )
-    )
+from diffugts.protocol.coded_names import terminology_entry
 
 
 def set_terminology(segment: slicer.vtkSegment, description: str) -> None:
     """Give a segment its terminology entry."""
     if hasattr(segment, "SetTerminology"):  # Slicer 5.10 and later
-        segment.SetTerminology(terminology_of(description))
+        segment.SetTerminology(terminology_entry(description))
     else:
-        segment.SetTag(segment.GetTerminologyEntryTagName(), terminology_of(description))
+        segment.SetTag(segment.GetTerminologyEntryTagName(), terminology_entry(description))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
@@ -125,3 +127,14 @@ def write_enhanced(
     if change is not None:
         change(dataset)
     dataset.save_as(path, enforce_file_format=True)
+
+
+def with_value(content: bytes, keyword: str, value: bytes) -> bytes:
+    """An explicit little-endian file with the value of an element replaced: pydicom would refuse to write some of these."""
+    tag = tag_for_keyword(keyword)
+    assert tag is not None
+    start = struct.pack("<HH", tag >> 16, tag & 0xFFFF) + dictionary_VR(tag).encode()
+    at = content.index(start) + 6
+    length = int.from_bytes(content[at : at + 2], "little")
+    value += b" " * (len(value) % 2)
+    return content[:at] + struct.pack("<H", len(value)) + value + content[at + 2 + length :]

@@ -115,7 +115,7 @@ def test_a_series_whose_headers_name_too_little_is_refused(tmp_path: Path, keywo
         dataset = pydicom.dcmread(path)
         delattr(dataset, keyword)
         dataset.save_as(path, enforce_file_format=False)
-    with pytest.raises(ScanError, match=f"has no {keyword}"):
+    with pytest.raises(ScanError, match=f"has no valid {keyword}"):
         export_result(made.result, made.series, tmp_path / "out")
 
 

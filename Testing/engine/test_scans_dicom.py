@@ -331,6 +331,14 @@ def test_a_length_that_leads_beyond_the_file_is_refused_before_any_memory_is_tak
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
 
 
+@pytest.mark.parametrize("padding", [b"\x00" * 8, b"\x00" * 512])
+def test_a_file_that_is_filled_up_with_zeros_is_read(tmp_path: Path, padding: bytes) -> None:
+    write_series(tmp_path, stored_ct())
+    for file in tmp_path.glob("*.dcm"):
+        file.write_bytes(file.read_bytes() + padding)
+    np.testing.assert_array_equal(read_scan(tmp_path).voxels, stored_ct().astype(np.float32) - 1024)
+
+
 def remove(*keywords: str):
     def change(dataset: Dataset, k: int) -> None:
         for keyword in keywords:

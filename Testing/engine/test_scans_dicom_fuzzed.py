@@ -9,18 +9,18 @@ import os
 import resource
 import struct
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, JPEGLSLossless, RLELossless
 
-from dicom_writing import write_enhanced, write_series
+from dicom_writing import with_value, write_enhanced, write_series
 from diffugts.errors import ScanError
 from diffugts.scans.reading import read_scan
 
@@ -31,6 +31,16 @@ MOST_MEMORY_KB = 400_000
 fuzzed = settings(
     max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=EXAMPLES <= 40
 )
+
+
+outcomes: Counter[str] = Counter()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def summary() -> Iterator[None]:
+    """Says at the end, with `pytest -s`, what became of all that was read."""
+    yield
+    print(f"\n{outcomes.total()} damaged series: {outcomes['scan']} were scans, {outcomes['sentence']} sentences")
 
 
 def stored_values() -> np.ndarray:
@@ -104,7 +114,9 @@ def require_scan_or_sentence(folder: Path) -> None:
         scan = read_scan(folder)
     except ScanError as error:
         assert str(error).endswith(".")
+        outcomes["sentence"] += 1
     else:
+        outcomes["scan"] += 1
         assert np.isfinite(scan.voxels).all() and np.isfinite(scan.geometry.ijk_to_lps).all()
     assert time.monotonic() - began < LONGEST_S
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MOST_MEMORY_KB
@@ -149,17 +161,6 @@ values = st.one_of(
     st.text(st.characters(min_codepoint=32, max_codepoint=255), max_size=20),
 )
 small_numbers = st.one_of(st.sampled_from([0, 1, 2, 7, 8, 12, 16, 32, 64, 65535]), st.integers(0, 65535))
-
-
-def with_value(content: bytes, keyword: str, value: bytes) -> bytes:
-    """An explicit little-endian file with the value of an element replaced: pydicom would refuse to write some of these."""
-    tag = tag_for_keyword(keyword)
-    assert tag is not None
-    start = struct.pack("<HH", tag >> 16, tag & 0xFFFF) + dictionary_VR(tag).encode()
-    at = content.index(start) + 6
-    length = int.from_bytes(content[at : at + 2], "little")
-    value += b" " * (len(value) % 2)
-    return content[:at] + struct.pack("<H", len(value)) + value + content[at + 2 + length :]
 
 
 def test_elements_with_any_value(tmp_path: Path) -> None:

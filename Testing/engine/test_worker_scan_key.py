@@ -12,8 +12,8 @@ from diffugts.worker.scan_key import ScanKey, scan_key
 from job_folders import write_scan
 
 
-def key(path: Path, modality: str | None = None) -> ScanKey | None:
-    return scan_key(Request(scan=str(path), descriptions=("tumour",), output="out", modality=modality))
+def key(path: Path, modality: str | None = None, series: str | None = None) -> ScanKey | None:
+    return scan_key(Request(scan=str(path), descriptions=("tumour",), output="out", modality=modality, series=series))
 
 
 @pytest.fixture
@@ -67,3 +67,8 @@ def test_a_series_is_all_files_of_its_folder_whichever_is_named(tmp_path: Path) 
 
 def test_a_missing_scan_has_no_key(tmp_path: Path) -> None:
     assert key(tmp_path / "nowhere.nrrd") is None
+
+
+def test_another_series_of_the_same_folder_is_another_scan(tmp_path: Path) -> None:
+    (tmp_path / "1.dcm").write_bytes(b"1" * 100)
+    assert len({key(tmp_path), key(tmp_path, series="3"), key(tmp_path, series="4")}) == 3

@@ -9,7 +9,8 @@ import pytest
 import slicer
 
 from diffugts.protocol.coded_concepts import ALTERED_STRUCTURE, LEFT, LESION, REGIONS, RIGHT, TYPES
-from DiffuGTSSlicerLib.terminology import CONTEXT, REGION_CONTEXT, set_terminology, terminology_of
+from diffugts.protocol.coded_names import CONTEXT, REGION_CONTEXT, terminology_entry
+from DiffuGTSSlicerLib.terminology import set_terminology
 
 SLICERS_LESION_TYPES = {
     "4147007": "Mass",
@@ -116,7 +117,7 @@ def test_no_concept_is_there_twice() -> None:
 )
 def test_the_words_decide_on_type_region_and_side(description: str, kind: str, region: str, side: str, host) -> None:
     entry = slicer.vtkSlicerTerminologyEntry()
-    assert slicer.vtkSlicerTerminologiesModuleLogic.DeserializeTerminologyEntry(terminology_of(description), entry)
+    assert slicer.vtkSlicerTerminologiesModuleLogic.DeserializeTerminologyEntry(terminology_entry(description), entry)
     assert entry.GetTypeObject().GetCodeMeaning() == kind
     assert (entry.GetRegionObject().GetCodeMeaning() or "") == region
     assert (entry.GetRegionModifierObject().GetCodeMeaning() or "") == side
@@ -147,7 +148,7 @@ def test_slicer_finds_the_types_by_code_in_the_list_that_the_entry_names(tmp_pat
     assert logic.LoadTerminologyFromFile(str(path)) == CONTEXT
     for description in ("hypodense liver metastasis", "renal cell carcinoma", "cyst", "something"):
         entry = slicer.vtkSlicerTerminologyEntry()
-        logic.DeserializeTerminologyEntry(terminology_of(description), entry)
+        logic.DeserializeTerminologyEntry(terminology_entry(description), entry)
         kind = entry.GetTypeObject()
         found = logic.FindTerminologyNames("SCT", ALTERED_STRUCTURE.code, "SCT", kind.GetCodeValue(), "", "", [])
         assert CONTEXT in found, description

@@ -70,10 +70,10 @@ def read_source(scan: Path, series: str | None = None) -> SourceSeries:
         for keyword in EMPTY_WHERE_UNKNOWN:
             if keyword not in header:
                 setattr(header, keyword, "")
-        missing = [keyword for keyword in REQUIRED if not header.get(keyword)]
+        missing = [keyword for keyword in REQUIRED if not _single(header.get(keyword))]
         if missing:
             raise ScanError(
-                f"The DICOM image '{path.name}' has no {missing[0]}, which whatever refers to it must name. Export the "
+                f"The DICOM image '{path.name}' has no valid {missing[0]}, which whatever refers to it must name. Export the "
                 "original series from the archive."
             )
     if len({(header.StudyInstanceUID, header.FrameOfReferenceUID) for header in headers}) > 1:
@@ -82,3 +82,8 @@ def read_source(scan: Path, series: str | None = None) -> SourceSeries:
             "from the archive."
         )
     return SourceSeries(slices, geometry, headers)
+
+
+def _single(value: object) -> bool:
+    """Whether a value is one text that is not empty: damaged headers may hold several."""
+    return isinstance(value, str) and bool(value.strip())

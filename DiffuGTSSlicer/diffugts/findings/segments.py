@@ -16,13 +16,8 @@ import SimpleITK as sitk
 
 from diffugts.errors import ResultError
 from diffugts.findings.volumes import write_volume
+from diffugts.protocol.coded_names import terminology_entry
 from diffugts.scans.scan import Geometry
-
-TERMINOLOGY = (
-    "Segmentation category and type - 3D Slicer General Anatomy list"
-    "~SCT^49755003^Morphologically Altered Structure~SCT^4147007^Mass~^^~Anatomic codes - DICOM master list~^^~^^|"
-)
-"""What Slicer shows as the segment's kind: a mass, nowhere in particular; the description is its name."""
 
 HEADER_WIDTH = 400
 """Characters of a description kept in the file's header; `result.json` holds it whole."""
@@ -68,7 +63,7 @@ def write_segments(segments: Sequence[Segment], geometry: Geometry, path: Path) 
             "Layer": str(layer),
             "LabelValue": str(value),
             "Extent": whole,
-            "Tags": f"TerminologyEntry:{TERMINOLOGY}",
+            "Tags": f"TerminologyEntry:{terminology_entry(segment.name)}|",
         }
         for key, text in facts.items():
             image.SetMetaData(prefix + key, text)

@@ -22,6 +22,10 @@ from diffugts.protocol.coded_concepts import (
     CodedConcept,
 )
 
+CONTEXT = "Segmentation category and type - DICOM master list"
+REGION_CONTEXT = "Anatomic codes - DICOM master list"
+"""The lists of Slicer's Terminologies module that offer these types and regions."""
+
 _PLACE = r"(?:in|within|inside|at|on|of|to)\s+(?:the\s+|both\s+|left\s+|right\s+)*"
 _HEAD_ENDS = re.compile(r"[,;:(]|\b(?:in|of|with|without|within|near|next|around|at|on|from|to|after|behind|and|or)\b")
 
@@ -43,6 +47,21 @@ def coded_name(description: str) -> CodedName:
     region = region_of(words, secondary=kind is SECONDARY)
     side = side_of(words) if region is not None and region.paired else None
     return CodedName(ALTERED_STRUCTURE, kind, region, side)
+
+
+def terminology_entry(description: str) -> str:
+    """The coded name for a description as Slicer writes it: in a segment, and in the header of a .seg.nrrd."""
+    name = coded_name(description)
+    return "~".join(
+        (
+            CONTEXT,
+            str(name.category),
+            str(name.kind),
+            "^^",
+            REGION_CONTEXT,
+            *(str(each or "^^") for each in (name.region, name.side)),
+        )
+    )
 
 
 def type_of(words: str) -> CodedConcept:

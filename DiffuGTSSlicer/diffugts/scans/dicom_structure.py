@@ -108,8 +108,8 @@ class _Walk:
     def elements(self, at: int, end: int, depth: int, delimiter: tuple[int, int] | None = None) -> int:
         """Walk the elements up to `end`, or through the `delimiter` that closes them; returns where they ended."""
         while at + 8 <= end:
-            if depth == 0 and self._number(at, 4) == 0:
-                return end  # zeros up to a block's end
+            if depth == 0 and self._number(at, 4) == 0 and not any(self._data[at:end]):
+                return end  # a file filled up to the end of a block
             tag, kind, length, value = self.header(at)
             if tag == delimiter:
                 return value
