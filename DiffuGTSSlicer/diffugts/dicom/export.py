@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from pydicom import Dataset
 
 from diffugts.dicom.identity import Maker
 from diffugts.dicom.placement import placement, require_same_scan
+from diffugts.dicom.read_back import require_same_voxels
 from diffugts.dicom.result_volumes import ResultVolumes
 from diffugts.dicom.segmentations import binary_segmentation, score_segmentations
 from diffugts.dicom.source import read_source
@@ -53,11 +56,11 @@ def export_result(
     notes = list(require_same_scan(volumes, placed, source))
     maker, findings = Maker.of(volumes.manifest), volumes.manifest.findings
 
+    def mask(number: int) -> np.ndarray:
+        return placed.onto_series(volumes.mask(number))
+
     def objects() -> Iterator[tuple[str, Dataset]]:
-        yield (
-            SEGMENTATION_FILE,
-            binary_segmentation(source, findings, lambda n: placed.onto_series(volumes.mask(n)), maker),
-        )
+        yield SEGMENTATION_FILE, binary_segmentation(source, findings, mask, maker)
         if score_maps:
             maps = score_segmentations(source, findings, lambda n: placed.onto_series(volumes.score_map(n)), maker)
             for number, scores in enumerate(maps):
@@ -69,11 +72,13 @@ def export_result(
 
     names = []
     try:
-        with whole_folder(folder) as temporary:
+        with whole_folder(folder) as temporary, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd values that the scanner's own headers hold
             for name, dataset in objects():
                 (temporary / name).parent.mkdir(exist_ok=True)
                 dataset.save_as(temporary / name, enforce_file_format=True)
                 names.append(name)
+            require_same_voxels(temporary / SEGMENTATION_FILE, source, mask)
     except OSError as error:
         raise ResultError(
             f"Writing DICOM to '{folder}' failed: {error.strerror or error}. Free some space or choose another folder; "
