@@ -297,6 +297,12 @@ def test_a_series_is_chosen_by_the_number_that_the_scanner_gave_it(tmp_path: Pat
     np.testing.assert_array_equal(read_scan(tmp_path, series="12").voxels, stored_ct(5).astype(np.float32) - 1024)
 
 
+def test_a_series_cannot_be_chosen_from_a_file_that_is_no_dicom(tmp_path: Path) -> None:
+    sitk.WriteImage(sitk.GaussianSource(sitk.sitkFloat32, (12, 12, 12)), tmp_path / "scan_CT.nrrd")
+    with pytest.raises(ScanError, match="is no DICOM series, so series 4 cannot be chosen"):
+        read_scan(tmp_path / "scan_CT.nrrd", series="4")
+
+
 def test_a_series_marked_as_synthetic_is_never_taken_for_a_scan(tmp_path: Path) -> None:
     def synthetic(dataset: Dataset, k: int) -> None:
         dataset.SyntheticData = "YES"

@@ -76,6 +76,8 @@ def read_scan(
     with _quiet_itk():
         if _is_dicom_place(place):
             loaded = _read_dicom(place, series)
+        elif series is not None:
+            raise ScanError(f"'{place.name}' is no DICOM series, so series {series:.80} cannot be chosen from it.")
         else:
             loaded = _read_file(place)
     voxels, notes = _checked_voxels(loaded.image)
