@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import resource
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 from PIL import Image
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
@@ -17,6 +19,7 @@ from pydicom.uid import (
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGLosslessSV1,
     JPEGLSLossless,
     RLELossless,
     generate_uid,
@@ -246,6 +249,22 @@ def jpeg_2000(dataset: Dataset, k: int) -> None:
     dataset.file_meta.TransferSyntaxUID = JPEG2000Lossless
 
 
+def jpeg_lossless(dataset: Dataset, k: int) -> None:
+    """By GDCM itself, the only one at hand that writes it."""
+    image = sitk.GetImageFromArray(np.frombuffer(dataset.PixelData, "<u2").reshape(1, 64, 64))
+    writer = sitk.ImageFileWriter()
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/packed.dcm"
+        writer.SetFileName(path)
+        writer.SetImageIO("GDCMImageIO")
+        writer.UseCompressionOn()
+        writer.SetCompressor("JPEG")
+        writer.Execute(image)
+        packed = dcmread(path)
+    assert packed.file_meta.TransferSyntaxUID == JPEGLosslessSV1
+    dataset.PixelData, dataset.file_meta.TransferSyntaxUID = packed.PixelData, JPEGLosslessSV1
+
+
 def with_private_parts(dataset: Dataset, k: int) -> None:
     block, inner = dataset.private_block(0x0011, "SOME MAKER", create=True), Dataset()
     inner.add_new(0x00110001, "UN", b"\xfe\xff\x00\xe0 not an item of a sequence")
@@ -255,7 +274,7 @@ def with_private_parts(dataset: Dataset, k: int) -> None:
 
 @pytest.mark.parametrize(
     "encoded",
-    [implicit, big_endian, deflated, run_lengths, jpeg_ls, jpeg_2000, with_private_parts],
+    [implicit, big_endian, deflated, run_lengths, jpeg_ls, jpeg_2000, jpeg_lossless, with_private_parts],
     ids=lambda change: change.__name__,
 )
 def test_every_way_of_encoding_gives_the_same_voxels(tmp_path: Path, encoded) -> None:
