@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import qt
@@ -11,7 +12,7 @@ import vtk
 from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
-from slicer.parameterNodeWrapper import parameterNodeWrapper
+from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
@@ -65,7 +66,7 @@ class DiffuGTSSlicerParameterNode:
     """What is chosen in the panel, saved with the scene.
 
     `descriptions` is one text with a description per line; `model` is a model's name, empty for the first one;
-    `device` is "auto", "cpu", a device such as "cuda:0", or "other machine".
+    `device` is "auto", "cpu", a device such as "cuda:0", or "other machine"; a `threshold` of 0 stands for the model's own.
     """
 
     volume: vtkMRMLScalarVolumeNode
@@ -75,6 +76,9 @@ class DiffuGTSSlicerParameterNode:
     modality: ModalityChoice = ModalityChoice.AUTOMATIC
     model: str = ""
     device: str = "auto"
+    threshold: Annotated[float, WithinRange(0.0, 1.0)] = 0.0
+    smallestLesionMl: Annotated[float, WithinRange(0.0, 1000.0)] = 0.1
+    seed: Annotated[int, WithinRange(0, 2**31 - 1)] = 0
 
 
 class DiffuGTSSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):

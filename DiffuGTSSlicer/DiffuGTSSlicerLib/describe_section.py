@@ -14,6 +14,7 @@ import vtk
 from slicer.i18n import tr as _
 
 from diffugts.errors import DiffuGTSError
+from DiffuGTSSlicerLib.advanced_choices import AdvancedChoices, chosen_fields
 from DiffuGTSSlicerLib.choices import ModalityChoice
 from DiffuGTSSlicerLib.description_colours import DescriptionColours
 from DiffuGTSSlicerLib.description_examples import examples_by_region
@@ -73,6 +74,7 @@ class DescribeSection:
         self._kinds = KnownKinds()
         self._nodes, self._red_view = WatchedNodes(self.refresh), WatchedNodes(self._take_shown_volume)
         self._colours = DescriptionColours(ui.descriptionsEdit, ui.coloursLabel)
+        self._advanced = AdvancedChoices(ui)
         self._history_menu, self._examples_menu = qt.QMenu(ui.historyButton), qt.QMenu(ui.examplesButton)
         self._submenus = [self._region_menu(region, texts) for region, texts in examples_by_region()]
         ui.examplesButton.setMenu(self._examples_menu)
@@ -124,8 +126,13 @@ class DescribeSection:
         """The widgets that Slicer itself keeps in step with the parameter node. Not the descriptions: its connector writes
         the whole text at every key, which takes the cursor to the start."""
         ui = self._ui
-        widgets = (ui.volumeSelector, ui.roiSelector, ui.qualitySelector, ui.modalitySelector)
+        chosen = (ui.volumeSelector, ui.roiSelector, ui.qualitySelector, ui.modalitySelector)
+        widgets = (*chosen, *self._advanced.widgets)
         return {widget.property("SlicerParameterName"): widget for widget in widgets}
+
+    def take_typed(self) -> None:
+        """Take what is being typed in a field whose value counts only when the typing is over."""
+        self._advanced.take_typed()
 
     def inputs(self) -> SegmentationInputs:
         """What is chosen now."""
@@ -140,6 +147,7 @@ class DescribeSection:
             self._model_of(chosen.model),
             chosen.device if chosen.device in self._devices else AUTOMATIC_DEVICE,
             chosen.modality.value,
+            chosen_fields(chosen),
             find_kind=self._kinds.of,
         )
 
@@ -274,6 +282,7 @@ class DescribeSection:
         self._ui.modelSelector.toolTip = chosen_model.title if chosen_model is not None else _("No model was found")
         self._ui.deviceSelector.toolTip = self._device_in_words()
         self._ui.modalitySelector.setItemText(0, self._automatic_modality())
+        self._advanced.show(self._parameters, self._model_of(model))
 
     def _device_in_words(self) -> str:
         device = self._devices.get(self._ui.deviceSelector.itemData(self._ui.deviceSelector.currentIndex))

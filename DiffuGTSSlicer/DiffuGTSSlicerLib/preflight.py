@@ -32,17 +32,23 @@ CT_WITH_OFFSET = (900, 1300)
 
 @dataclass(frozen=True)
 class ModelLimits:
-    """What a model was made for: its kinds of scan, and the voxels it looks at."""
+    """What a model was made for: its kinds of scan, the voxels it looks at, and from which score on it marks by itself."""
 
     modalities: tuple[str, ...] = ("CT", "MR")
     spacing_mm: float = 2.0
+    threshold: float | None = None
 
     @classmethod
     def of(cls, folder: Path | None) -> ModelLimits:
         """The limits that a model's folder states; the usual ones where it cannot be read (Setup says why then)."""
         try:
             facts = json.loads((folder / "preset.json").read_text(encoding="utf-8")) if folder is not None else {}
-            return cls(tuple(facts.get("modalities", cls.modalities)), float(facts.get("spacing_mm", cls.spacing_mm)))
+            threshold = facts.get("threshold")
+            return cls(
+                tuple(facts.get("modalities", cls.modalities)),
+                float(facts.get("spacing_mm", cls.spacing_mm)),
+                float(threshold) if threshold is not None else None,
+            )
         except (OSError, ValueError, TypeError, AttributeError):
             return cls()
 

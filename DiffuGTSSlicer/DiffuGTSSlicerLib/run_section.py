@@ -97,6 +97,7 @@ class RunSection:
         self.refresh()
 
     def _segment(self) -> None:
+        self._describe.take_typed()
         if self._describe.missing():
             return self.refresh()
         order = self._describe.inputs().order()
@@ -104,6 +105,7 @@ class RunSection:
         self.start(order)
 
     def _segment_by_key(self) -> None:
+        self._describe.take_typed()
         if self._cancels is None:
             self._segment()
 
