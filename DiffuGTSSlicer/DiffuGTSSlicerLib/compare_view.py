@@ -16,10 +16,11 @@ import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
-from DiffuGTSSlicerLib.compare_layout import LAYOUT_ID, Pane, Plane, layout_description
+from DiffuGTSSlicerLib.compare_layout import LAYOUT_ID, VIEW_GROUP, Pane, Plane, layout_description
 from DiffuGTSSlicerLib.outline_drawing import begin_outline, end_all_outlines
 from DiffuGTSSlicerLib.pane_fit import PaneFit
 from DiffuGTSSlicerLib.pane_label import PaneLabel
+from DiffuGTSSlicerLib.slice_place import go_to, place_looked_at, set_crosshair
 from DiffuGTSSlicerLib.window_level_link import WindowLevelLink
 
 MAP_OPACITY = 0.6
@@ -133,6 +134,8 @@ class CompareView:
             self._earlier_layout = layout.GetViewArrangement()
             layout.SetViewArrangement(LAYOUT_ID)
             layout.SetSaveWithScene(False)
+        for node in self._slice_nodes():
+            node.SetViewGroup(VIEW_GROUP)  # a scene that was saved while comparing brings another one
         self._compared = compared
         if compared.pseudo_healthy is None and compared.residual is not None:
             self._third = ThirdPane.RESIDUAL
@@ -144,7 +147,7 @@ class CompareView:
         if compared.pseudo_healthy is not None:
             self._link = WindowLevelLink(compared.scan, compared.pseudo_healthy)
         if begins or not same_scan:
-            self.show_plane(self._plane, self._centre_of(USERS_VIEW))
+            self.show_plane(self._plane, self._place_in(USERS_VIEW))
 
     def leave(self) -> None:
         """Put the earlier layout and drawing back. Where the user has chosen another layout meanwhile, that one stays."""
@@ -170,22 +173,25 @@ class CompareView:
         self._plane = plane
         if self._compared is None:
             return
-        place = self._centre_of(Pane.SCAN.tag) if at_ras_mm is None else at_ras_mm
+        place = self._place_in(Pane.SCAN.tag) if at_ras_mm is None else at_ras_mm
         for node in self._slice_nodes():
             node.SetOrientation(plane.value)
-            _centre_on(node, place)
+            if place is not None:
+                node.JumpSliceByCentering(*place)
+        if place is not None:
+            set_crosshair(self.scene, place)  # where it is found again from any plane
         self._fit.begin(self._slice_nodes())
 
     def _fit_panes(self) -> None:
-        """Show the whole scan in every pane, at the place that is looked at."""
+        """Show the whole scan in every pane, in the slice that is looked at."""
         if not self.active or self._compared is None:
             return
-        place = self._centre_of(Pane.SCAN.tag)
+        place = self._place_in(Pane.SCAN.tag)
         for pane in Pane:
             self._widget(pane).sliceLogic().FitSliceToBackground()
         for node in self._slice_nodes():
             if place is not None and _holds(self._compared.scan, place):
-                _centre_on(node, place)
+                go_to(node, place)
 
     def _slice_nodes(self) -> list[slicer.vtkMRMLSliceNode]:
         return [self._widget(pane).sliceLogic().GetSliceNode() for pane in Pane]
@@ -208,13 +214,6 @@ class CompareView:
     def blink(self) -> None:
         """Go to the other end of the fade: what differs between the two jumps to the eye."""
         self.set_fade(0.0 if self._fade >= HALF_FADED else 1.0)
-
-    def jump_to(self, ras_mm: tuple[float, float, float]) -> None:
-        """Centre the three panes on a place; other views stay where they are."""
-        for pane in Pane:
-            node = self.scene.GetSingletonNode(pane.tag, "vtkMRMLSliceNode")
-            if node is not None:
-                node.JumpSliceByCentering(*ras_mm)
 
     # -- the panes ---------------------------------------------------------------------------------------------------
 
@@ -268,10 +267,10 @@ class CompareView:
         composite.SetHotLinkedControl(True)
         self._labels[pane].say(words)
 
-    def _centre_of(self, tag: str) -> np.ndarray | None:
-        """The place in the middle of a slice view, RAS mm."""
+    def _place_in(self, tag: str) -> np.ndarray | None:
+        """The place that is looked at in a slice view, RAS mm."""
         node = self.scene.GetSingletonNode(tag, "vtkMRMLSliceNode")
-        return slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS())[:3, 3].copy() if node is not None else None
+        return place_looked_at(node) if node is not None else None
 
     def _widget(self, pane: Pane) -> Any:
         return self._views.sliceWidget(pane.tag)
@@ -334,11 +333,6 @@ class CompareView:
         labels, self._labels = self._labels, {}
         for label in labels.values():
             label.remove()
-
-
-def _centre_on(node: slicer.vtkMRMLSliceNode, place_ras_mm: np.ndarray | None) -> None:
-    if place_ras_mm is not None:
-        node.JumpSliceByCentering(*place_ras_mm)
 
 
 def _holds(volume: slicer.vtkMRMLScalarVolumeNode, ras_mm: np.ndarray) -> bool:

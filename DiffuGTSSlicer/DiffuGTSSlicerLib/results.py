@@ -221,9 +221,14 @@ class _Import:
         display.SetInterpolate(source.GetInterpolate())
 
     def _show_signed(self, node: slicer.vtkMRMLScalarVolumeNode) -> None:
+        """Colours around 0, as far as the greatest differences, but no wider than the grey values the scan is read in: where
+        bone was painted over, soft tissue's differences would be invisible beside it."""
+        source = self._volume.GetScalarVolumeDisplayNode() if self._volume is not None else None
         display = node.GetDisplayNode()
         display.SetAndObserveColorNodeID(colour_tables.diverging(self._scene).GetID())
         farthest = greatest_distance_from_zero(node.GetImageData())
+        if source is not None and source.GetWindow() > 0:
+            farthest = min(farthest, source.GetWindow() / 2)
         display.SetWindowLevelMinMax(-farthest, farthest)
 
 

@@ -55,14 +55,16 @@ def section_picture(host: Any, section: Any) -> np.ndarray:
     """A section of the panel as it lies in a window high enough for the whole panel."""
     from host.pictures import picture_as_laid_out
 
-    scroll_area = host.main_window.panel
-    usual = scroll_area.minimumWidth, scroll_area.maximumWidth
+    window, scroll_area = host.main_window, host.main_window.panel
+    usual, size, seen = (scroll_area.minimumWidth, scroll_area.maximumWidth), window.size, window.visible
     scroll_area.setFixedWidth(PANEL_WIDTH)
-    host.main_window.resize(WINDOW_SIZE[0], PANEL_HEIGHT)
-    host.main_window.show()
+    window.resize(WINDOW_SIZE[0], PANEL_HEIGHT)
+    window.show()
     host.process_events(50)
     picture = picture_as_laid_out(section)
     scroll_area.minimumWidth, scroll_area.maximumWidth = usual
+    window.resize(size)
+    window.visible = seen
     return picture
 
 
@@ -127,6 +129,7 @@ class Tour:
         host, layout_manager = self.host, sys.modules["slicer"].app.layoutManager()
         host.main_window.panel.setFixedWidth(PANEL_WIDTH)
         host.main_window.resize(*WINDOW_SIZE)
+        host.main_window.show()
         panel.ui.describeCollapsibleButton.collapsed = True
         panel.compareSection.ui.compareButton.click()
         host.process_events(300)

@@ -15,6 +15,7 @@ from made_findings import made_finding  # noqa: E402
 
 from DiffuGTSSlicerLib.compare_layout import LAYOUT_ID, Pane, Plane  # noqa: E402
 from DiffuGTSSlicerLib.compare_view import Compared, CompareView, ThirdPane  # noqa: E402
+from DiffuGTSSlicerLib.lesion_jump import jump_to  # noqa: E402
 from DiffuGTSSlicerLib.outline_drawing import end_all_outlines  # noqa: E402
 from DiffuGTSSlicerLib.results import nodes_of_result  # noqa: E402
 
@@ -69,7 +70,7 @@ def test_no_other_view_is_changed_and_the_earlier_layout_comes_back(view: Compar
     red.sliceLogic().GetSliceCompositeNode().SetBackgroundVolumeID(compared.scan.GetID())
     state = (red.sliceLogic().GetSliceCompositeNode().GetMTime(), red.sliceLogic().GetSliceNode().GetSliceOffset())
     view.enter(compared)
-    view.jump_to((-110.0, 90.0, 1050.0))
+    jump_to(scene, (-110.0, 90.0, 1050.0))
     view.blink()
     view.leave()
     assert layout() == before and not view.active
@@ -227,14 +228,20 @@ def test_all_panes_turn_to_another_plane_together(view: CompareView, compared: C
     assert {scene.GetSingletonNode(pane.tag, "vtkMRMLSliceNode").GetOrientation() for pane in Pane} == {"Sagittal"}
 
 
+def distance_to_slice(scene, pane: Pane, place: tuple[float, float, float]) -> float:
+    """Millimetres from a place to the slice that a pane shows."""
+    node = scene.GetSingletonNode(pane.tag, "vtkMRMLSliceNode")
+    to_ras = slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS())
+    return float(abs((np.array(place) - to_ras[:3, 3]) @ to_ras[:3, 2]))
+
+
 def test_choosing_another_finding_of_the_same_scan_leaves_the_slice_where_it_is(
     view: CompareView, compared: Compared, scene
 ):
     view.enter(compared)
-    view.jump_to((-110.0, 90.0, 1050.0))
+    jump_to(scene, (-110.0, 90.0, 1050.0))
     view.enter(replace(compared, score_map=nodes_of_result(scene, "1")["score map"][1]))
-    node = scene.GetSingletonNode(Pane.SCAN.tag, "vtkMRMLSliceNode")
-    assert np.allclose(slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS())[:3, 3], (-110, 90, 1050), atol=1e-6)
+    assert distance_to_slice(scene, Pane.SCAN, (-110.0, 90.0, 1050.0)) == pytest.approx(0, abs=1e-6)
 
 
 def test_a_scene_saved_while_comparing_opens_as_if_nothing_had_been_compared(
@@ -256,6 +263,24 @@ def test_a_scene_saved_while_comparing_opens_as_if_nothing_had_been_compared(
     with zipfile.ZipFile(tmp_path / "t.mrb") as archive:
         saved = archive.read(next(n for n in archive.namelist() if n.endswith(".mrml"))).decode()
     assert "currentViewArrangement" in saved, "after leaving, the user's layout is saved as ever"
+
+
+def test_after_a_scene_saved_while_comparing_was_opened_the_panes_follow_each_other_and_the_lesions(
+    view: CompareView, compared: Compared, scene, tmp_path: Path
+):
+    view.enter(compared)
+    scene.WriteToMRB(str(tmp_path / "s.mrb"), None)
+    view.leave()
+    scene.Clear(0)
+    scene.ReadFromMRB(str(tmp_path / "s.mrb"), True)
+    nodes = nodes_of_result(scene, "1")
+    view.enter(Compared(slicer.util.getNode("CT liver"), nodes["segmentation"][0], nodes["score map"][0]))
+    groups = {scene.GetSingletonNode(pane.tag, "vtkMRMLSliceNode").GetViewGroup() for pane in Pane}
+    assert len(groups) == 1 and groups != {scene.GetSingletonNode("Red", "vtkMRMLSliceNode").GetViewGroup()}
+    place = tuple(middle_of(slicer.util.getNode("CT liver")) + (6, -4, 3))
+    jump_to(scene, place)
+    for pane in Pane:
+        assert distance_to_slice(scene, pane, place) == pytest.approx(0, abs=1e-6)
 
 
 def test_nodes_deleted_while_they_are_compared_do_no_harm(view: CompareView, compared: Compared, scene):
@@ -288,10 +313,49 @@ def test_the_panes_begin_at_the_slice_that_the_user_looks_at_and_keep_it_in_anot
     assert bounds[4] < offset() < bounds[5], "a view that looks elsewhere is no guide"
 
 
-def test_jumping_moves_the_panes_to_the_lesion(view: CompareView, compared: Compared, scene):
+def pixel_of(scene, pane: Pane, place: tuple[float, float, float]) -> np.ndarray:
+    """Where a pane shows a place, as shares of its width and height."""
+    node = scene.GetSingletonNode(pane.tag, "vtkMRMLSliceNode")
+    to_pixels = np.linalg.inv(slicer.util.arrayFromVTKMatrix(node.GetXYToRAS()))
+    return (to_pixels @ [*place, 1.0])[:2] / node.GetDimensions()[:2]
+
+
+def middle_of(volume) -> np.ndarray:
+    bounds = np.zeros(6)
+    volume.GetRASBounds(bounds)
+    return (bounds[::2] + bounds[1::2]) / 2
+
+
+def test_jumping_shows_the_lesion_s_slice_and_leaves_the_scan_where_it_is_seen(
+    view: CompareView, compared: Compared, scene
+):
     view.enter(compared)
-    view.jump_to((-110.0, 90.0, 1050.0))
+    middle = middle_of(compared.scan)
+    before = pixel_of(scene, Pane.SCAN, middle)
+    place = tuple(middle + (6, -4, 3))
+    jump_to(scene, place)
     for pane in Pane:
+        assert distance_to_slice(scene, pane, place) == pytest.approx(0, abs=1e-6)
+    assert pixel_of(scene, Pane.SCAN, middle) == pytest.approx(before, abs=1e-6), "the picture does not leap"
+
+
+def test_jumping_to_a_place_that_is_not_seen_brings_it_into_the_middle(view: CompareView, compared: Compared, scene):
+    view.enter(compared)
+    place = tuple(middle_of(compared.scan) + (20, 10, 3))
+    for pane in Pane:  # zoomed into another place
         node = scene.GetSingletonNode(pane.tag, "vtkMRMLSliceNode")
-        centre = slicer.util.arrayFromVTKMatrix(node.GetSliceToRAS())[:3, 3]
-        assert np.allclose(centre, (-110, 90, 1050), atol=1e-6)
+        node.SetFieldOfView(*(size / 8 for size in node.GetFieldOfView()[:2]), node.GetFieldOfView()[2])
+    jump_to(scene, place)
+    for pane in Pane:
+        assert distance_to_slice(scene, pane, place) == pytest.approx(0, abs=1e-6)
+        assert pixel_of(scene, pane, place) == pytest.approx((0.5, 0.5), abs=0.02)
+
+
+def test_another_plane_goes_through_the_lesion_that_was_jumped_to(view: CompareView, compared: Compared, scene):
+    view.enter(compared)
+    place = tuple(middle_of(compared.scan) + (6, -4, 3))
+    jump_to(scene, place)
+    for plane in (Plane.CORONAL, Plane.SAGITTAL, Plane.AXIAL):
+        view.show_plane(plane)
+        for pane in Pane:
+            assert distance_to_slice(scene, pane, place) == pytest.approx(0, abs=1e-3)

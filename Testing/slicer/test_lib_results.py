@@ -96,6 +96,16 @@ def test_maps_and_volumes_are_shown_as_they_should_be(scene, tmp_path: Path):
     assert low[2] > low[0] and high[0] > high[2] and np.ptp(middle[:3]) < 0.03
 
 
+def test_the_residual_s_colours_reach_no_further_than_the_window_the_scan_is_read_in(scene, tmp_path: Path):
+    """Its greatest differences are 100; in a window of 80 grey values a difference of 40 has the full colour."""
+    volume = made_volume()
+    volume.GetDisplayNode().AutoWindowLevelOff()
+    volume.GetDisplayNode().SetWindowLevel(80, 40)
+    result = imported(made_job(volume, tmp_path), scene)
+    residual = scene.GetNodeByID(result.residual_id).GetDisplayNode()
+    assert (residual.GetWindowLevelMin(), residual.GetWindowLevelMax()) == pytest.approx((-40, 40))
+
+
 def test_a_second_run_is_added_and_the_first_stays_as_it_was(scene, tmp_path: Path):
     volume = made_volume()
     first = imported(made_job(volume, tmp_path, "1"), scene)
