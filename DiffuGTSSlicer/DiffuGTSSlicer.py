@@ -42,7 +42,7 @@ from DiffuGTSSlicerLib.setup_section import SetupSection
 class DiffuGTSSlicer(ScriptedLoadableModule):
     """What Slicer shows of the module before it is opened."""
 
-    def __init__(self, parent: qt.QObject) -> None:
+    def __init__(self, parent: "qt.QObject") -> None:
         ScriptedLoadableModule.__init__(self, parent)
         parent.title = _("DiffuGTS")
         parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
@@ -86,7 +86,7 @@ class DiffuGTSSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     logic: "DiffuGTSSlicerLogic"
 
-    def __init__(self, parent: qt.QWidget | None = None) -> None:
+    def __init__(self, parent: "qt.QWidget | None" = None) -> None:
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
         self.complete = False
