@@ -21,6 +21,11 @@ class QualityChoice(Enum):
         return {Quality.FAST: _("Fast"), Quality.STANDARD: _("Standard"), Quality.THOROUGH: _("Thorough")}[self.value]
 
 
+def quality_in_words(quality: str) -> str:
+    """The word in the panel for a quality as a result names it; that name itself where this version has none."""
+    return next((choice.label() for choice in QualityChoice if choice.value == quality), quality)
+
+
 class ModalityChoice(Enum):
     """Which kind of scan the volume is; AUTOMATIC where the volume itself is to say it."""
 

@@ -14,6 +14,7 @@ from slicer.i18n import tr as _
 
 from diffugts.errors import ResultError
 from diffugts.protocol import FindingRecord
+from DiffuGTSSlicerLib.choices import quality_in_words
 from DiffuGTSSlicerLib.finding_segment import (
     SMALLEST_TAG,
     THRESHOLD_TAG,
@@ -188,7 +189,7 @@ def run_in_words(record: ResultRecord) -> str:
     """A run in one line: the volume, when, and how."""
     when = record.provenance.created_utc[:16].replace("T", " ")
     return _("{volume} · {when} UTC · {quality}").format(
-        volume=record.volume_name, when=when, quality=record.provenance.quality
+        volume=record.volume_name, when=when, quality=quality_in_words(record.provenance.quality)
     )
 
 

@@ -86,7 +86,7 @@ def test_several_runs_have_headings_and_the_newest_is_on_top(scene, tmp_path: Pa
             node.SetAttribute(RECORD, node.GetAttribute(RECORD).replace("2026-11-24T03:00", "2026-11-24T04:00"))
     shown = panel()
     assert [row[0] for row in shown.rows()] == [
-        "CT liver · 2026-11-24 04:00 UTC · standard", *TEXTS, "CT liver · 2026-11-24 03:00 UTC · standard", *TEXTS
+        "CT liver · 2026-11-24 04:00 UTC · Standard", *TEXTS, "CT liver · 2026-11-24 03:00 UTC · Standard", *TEXTS
     ]  # fmt: skip
     shown.choose(0)
     assert shown.chosen == [], "a heading is no finding"
