@@ -18,6 +18,7 @@ from DiffuGTSSlicerLib.problem_report import problem_report
 from DiffuGTSSlicerLib.shortcuts import Shortcuts
 
 PROGRESS_STEPS = 1000
+STATUS_MS = 15_000
 ROWS_SHOWN, ROW_SPACE_PX = 4, 8
 VOLUME, WHAT, CANCEL = range(3)
 """Columns of the jobs in line."""
@@ -137,6 +138,8 @@ class RunSection:
     def _job_changed(self, job: Job) -> None:
         if job.state.over:
             self._ended = job
+            # Also seen by whoever works in another module meanwhile; a failure above all must not pass in silence.
+            slicer.util.showStatusMessage(f"DiffuGTS: {outcome_in_words(job).splitlines()[0]}", STATUS_MS)
         if job.state.over and job.result is not None:
             self._brought(job)
         if job.state is JobState.RUNNING and not job.cancelling:

@@ -148,6 +148,20 @@ def test_the_keys_segment_and_cancel_and_escape_asks_once(host, panel, environme
     assert len(host.dialogs.shown) == 2, "nothing runs, nothing is asked"
 
 
+@pytest.mark.parametrize(
+    "mode, words", [("well", "DiffuGTS: CT liver: 1 found"), ("failed", "DiffuGTS: CT liver: The scan does not fit.")]
+)
+def test_who_works_in_another_module_reads_in_the_status_bar_how_a_job_ended(
+    host, panel, environment, mode: str, words: str
+):
+    environment.mode = mode
+    ask(panel, "liver tumour")
+    job = start(panel)
+    slicer.util.selectModule("SegmentEditor")
+    until_over(host, job)
+    assert slicer.util.mainWindow().statusBar().currentMessage().startswith(words)
+
+
 def test_the_keys_are_slicers_again_when_the_module_is_left(host, panel):
     ask(panel)
     host.open_module("SegmentEditor")
