@@ -29,6 +29,7 @@ class AdvancedChoices:
 
     def __init__(self, ui: Any) -> None:
         self._ui = ui
+        self._model: str | None = None
         ui.advancedGroup.collapsed = True
 
     @property
@@ -44,7 +45,9 @@ class AdvancedChoices:
     def show(self, parameters: Any, model: str) -> None:
         """Say what is chosen, and which threshold the model in a folder has. `parameters` None: nothing can be chosen."""
         self._ui.advancedGroup.enabled = parameters is not None
-        self._ui.thresholdField.specialValueText = _models_own(ModelLimits.of(Path(model)).threshold)
+        if model != self._model:  # this is called at every key, and looks at the disk
+            self._model = model
+            self._ui.thresholdField.specialValueText = _models_own(ModelLimits.of(Path(model)).threshold)
         unusual = _unusual(parameters) if parameters is not None else []
         self._ui.advancedGroup.title = (
             _("Advanced: {choices}").format(choices=", ".join(unusual)) if unusual else _("Advanced")
