@@ -41,24 +41,25 @@ class Regions:
         present = np.zeros(cells.max(0) + 1, bool)
         present[tuple(cells.T)] = True
         groups, count = ndimage.label(present, TOUCHING)
-        cell_of_voxel = places // CELL**3
-        group = (groups[tuple(cells.T)] - 1)[cell_of_voxel]
-        voxels = _voxels(cells, places)
-        order = np.argsort(group, kind="stable")
-        labels = np.empty(places.size, np.int64)
+        group = groups[tuple(cells.T)] - 1
+        by_group = np.split(np.argsort(group, kind="stable"), np.cumsum(np.bincount(group, minlength=count))[:-1])
+        labels = np.empty(mask.blocks.shape, np.int32)
         found = 0
-        for members in np.split(order, np.cumsum(np.bincount(group, minlength=count))[:-1]):
-            inside = voxels[:, members]
-            low = inside.min(1, keepdims=True)
-            box = np.zeros((inside.max(1) - low[:, 0] + 1), bool)
-            box[tuple(inside - low)] = True
-            local, number = ndimage.label(box, TOUCHING)
-            labels[members] = local[tuple(inside - low)] - 1 + found
+        for members in by_group:
+            inside = cells[members] - cells[members].min(0)
+            box = np.zeros(CELL * (inside.max(0) + 1), bool)
+            _cells_of(box)[tuple(inside.T)] = mask.blocks[members]
+            local = np.empty(box.shape, np.int32)
+            number = ndimage.label(box, TOUCHING, output=local)
+            labels[members] = _cells_of(local)[tuple(inside.T)] + (found - 1)
             found += number
+        labels = labels.ravel()[places]
         return cls(mask, places, labels, np.bincount(labels, minlength=found))
 
     def union(self, chosen: np.ndarray) -> SparseMask:
         """The mask of the regions for which `chosen` is True."""
+        if chosen.all():
+            return self.mask
         blocks = np.zeros_like(self.mask.blocks)
         blocks.ravel()[self.places[chosen[self.labels]]] = True
         return SparseMask.of_cells(self.mask.cells, blocks)
@@ -90,6 +91,12 @@ class Regions:
             box[tuple(part - part.min(1, keepdims=True))] = True
             result.append(BoxMask((k, j, i), box))
         return result
+
+
+def _cells_of(box: np.ndarray) -> np.ndarray:
+    """A view (k, j, i, 16, 16, 16) of a box (k, j, i) of whole cells, by the cells' numbers in it."""
+    k, j, i = (size // CELL for size in box.shape)
+    return box.reshape(k, CELL, j, CELL, i, CELL).transpose(0, 2, 4, 1, 3, 5)
 
 
 def _voxels(cells: np.ndarray, places: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from diffugts.errors import ResultError
 from DiffuGTSSlicerLib.box_mask import BoxMask
-from DiffuGTSSlicerLib.sparse_mask import CELL, SparseMask
+from DiffuGTSSlicerLib.sparse_mask import CELL, SparseMask, filled
 from DiffuGTSSlicerLib.volume_geometry import VolumeGeometry
 
 GRID_TOLERANCE = 1e-4
@@ -148,7 +148,7 @@ def _write_in_place(
         return False
     keys = np.union1d(before.keys, mask.keys)
     old, new = before.blocks_of(keys), mask.blocks_of(keys)
-    changed = (old != new).any(axis=(1, 2, 3))
+    changed = filled(old != new)
     label = segments.GetSegment(segment_id).GetLabelValue()
     for start, block in SparseMask(keys[changed], new[changed]).items():
         mine, theirs = _overlap(start, corner, voxels.shape)

@@ -141,8 +141,14 @@ class SparseMask:
         return SparseMask(self.keys, self.blocks & ~other.blocks_of(self.keys))._without_empty_cells()
 
     def _without_empty_cells(self) -> SparseMask:
-        kept = self.blocks.any(axis=(1, 2, 3))
+        kept = filled(self.blocks)
         return self if kept.all() else SparseMask(self.keys[kept], self.blocks[kept])
+
+
+def filled(blocks: np.ndarray) -> np.ndarray:
+    """For every cell (n, 16, 16, 16) whether any of its voxels is set; eight voxels are looked at in one."""
+    eights = np.ascontiguousarray(blocks).reshape(len(blocks), CELL**3).view(np.uint64)
+    return np.asarray(eights.any(axis=1))
 
 
 def _edges(start: int, size: int) -> list[int]:
