@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from diffugts.protocol import Choices
+from diffugts.protocol.job_folder import JobFolder
 from diffugts.protocol.request import checked_descriptions
 from DiffuGTSSlicerLib.volume_geometry import VolumeGeometry
 
@@ -86,7 +87,7 @@ class JobProgress:
 
 
 @dataclass(eq=False)
-class Job:
+class Job(JobFolder):
     """One order being carried out in a folder of its own.
 
     `reason` is the sentence that says why it failed or was cancelled, and what is kept; `details` what a developer asks for.
@@ -105,21 +106,6 @@ class Job:
     notes: list[str] = field(default_factory=list)
     result: object | None = None
     listeners: list[Callable[[Job], None]] = field(default_factory=list)
-
-    @property
-    def request_path(self) -> Path:
-        """The request that the worker reads; the same file runs without Slicer (`diffugts run`)."""
-        return self.folder / "request.json"
-
-    @property
-    def scan_path(self) -> Path:
-        """The exported volume."""
-        return self.folder / "scan.nrrd"
-
-    @property
-    def result_folder(self) -> Path:
-        """Where the worker writes; it does not exist before the result is whole."""
-        return self.folder / "result"
 
     def move_to(self, state: JobState, reason: str = "", details: str = "") -> None:
         """Change the state. Raises ValueError for a change that makes no sense."""

@@ -15,9 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from command_line import call
-from diffugts.cli.segment import parse_region
 from diffugts.errors import RequestError
-from diffugts.protocol import ResultManifest, parse_event, sha256_of
+from diffugts.protocol import Region, ResultManifest, parse_event, sha256_of
 from job_folders import job_folder, write_scan
 from small_model_folder import PREPARED, save_small_model
 from worker_process import environment
@@ -150,8 +149,8 @@ def test_control_c_leaves_nothing(segment: list[str], tmp_path: Path, number: si
     st.lists(st.integers(-999, 999), min_size=6, max_size=6).filter(lambda n: all(a != b for a, b in zip(n[:3], n[3:])))
 )
 def test_a_box_may_be_given_by_any_two_opposite_corners(numbers: list[int]) -> None:
-    one = parse_region(",".join(map(str, numbers)))
-    other = parse_region(" , ".join(map(str, numbers[3:] + numbers[:3])))
+    one = Region.from_text(",".join(map(str, numbers)), "--roi")
+    other = Region.from_text(" , ".join(map(str, numbers[3:] + numbers[:3])), "--roi")
     assert one == other
     assert all(low < high for low, high in zip(one.minimum_ras_mm, one.maximum_ras_mm))
 
@@ -159,7 +158,7 @@ def test_a_box_may_be_given_by_any_two_opposite_corners(numbers: list[int]) -> N
 @given(st.text(max_size=40))
 def test_what_is_no_box_is_refused_with_a_sentence(text: str) -> None:
     try:
-        parse_region(text)
+        Region.from_text(text, "--roi")
     except RequestError as error:
         assert "--roi is" in str(error)
 
@@ -167,7 +166,7 @@ def test_what_is_no_box_is_refused_with_a_sentence(text: str) -> None:
 @pytest.mark.parametrize("text", ["1,2,3,1,5,6", "nan,0,0,1,1,1", "inf,0,0,1,1,1", "1e9,0,0,1,1,1"])
 def test_boxes_without_an_inside_are_refused(text: str) -> None:
     with pytest.raises(RequestError):
-        parse_region(text)
+        Region.from_text(text, "--roi")
 
 
 def test_events_are_json_lines_in_ascii(segment: list[str]) -> None:

@@ -57,19 +57,25 @@ def test_the_lesion_scores_higher_by_its_own_name_than_by_another_organs_or_by_h
     assert own > healthy + 0.1
 
 
-@pytest.mark.parametrize("seed", [0, 2])
-def test_a_bright_lesion_is_painted_over_with_what_lay_there_before(pipeline, seed: int) -> None:
-    """Generated FLAIR heads, whose healthy state is known. On the thigh CT of the demo it fails: docs/benchmarks.md."""
-    scan, truth, _ = demo_case(seed, "head")
+def painted_over(pipeline, body: str, seed: int) -> float:
+    """Error of the painted tissue against the healthy body, over that of the lesion, with the true lesion as the hole."""
+    scan, truth, _ = demo_case(seed, body)
     encoded = pipeline.encode(scan)
-    before = pipeline.encode(draw_phantom(seed, "head", "MR").scan).grid.intensities
+    before = pipeline.encode(draw_phantom(seed, body, scan.modality).scan).grid.intensities
     mask = on_working_grid(encoded, truth)
     painted = pipeline.inpaint(encoded, pipeline.hole(encoded, mask), pipeline.preset.qualities["standard"].steps)
+    errors = [np.square(x[mask] - before[mask]).mean() for x in (painted.intensities, encoded.grid.intensities)]
+    return float(np.sqrt(errors[0] / errors[1]))
 
-    def error(intensities: np.ndarray) -> float:
-        return float(np.sqrt(np.square(intensities[mask] - before[mask]).mean()))
 
-    assert error(painted.intensities) < 0.75 * error(encoded.grid.intensities)
+@pytest.mark.parametrize("seed", [0, 2])
+def test_a_bright_lesion_of_the_brain_is_painted_over_with_what_lay_there_before(pipeline, seed: int) -> None:
+    assert painted_over(pipeline, "head", seed) < 0.75
+
+
+@pytest.mark.xfail(strict=True, reason="the denoiser paints muscle too roughly (docs/benchmarks.md, the demo scan)")
+def test_a_faint_lesion_of_the_thigh_is_painted_over_with_what_lay_there_before(pipeline) -> None:
+    assert painted_over(pipeline, "thigh", 0) < 1.0
 
 
 def test_it_needs_no_text_encoder_for_common_descriptions(pipeline) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from diffugts.cli.dicom import SeriesOption, print_written, require_dicom_possible
-from diffugts.errors import RequestError
 from diffugts.protocol import Quality, Region, Request, ResultManifest
 
 if TYPE_CHECKING:
@@ -83,7 +82,7 @@ def segment(
             device=device,
             modality=modality.value if modality else None,
             sequence=sequence,
-            region=parse_region(roi) if roi is not None else None,
+            region=Region.from_text(roi, "--roi") if roi is not None else None,
             threshold=threshold,
             smallest_lesion_ml=smallest_lesion_ml,
             seed=seed,
@@ -120,19 +119,3 @@ def carry_out(request: Request, display: Display, picture: bool) -> ResultManife
 
     tracker = ProgressTracker(request.quality, display.progress, descriptions=len(request.descriptions))
     return run_request(request, ModelShelf(), tracker, picture)
-
-
-def parse_region(text: str) -> Region:
-    """A box from six numbers: two opposite corners, in any order, RAS mm. Raises RequestError for anything else."""
-    try:
-        numbers = [float(part) for part in text.replace(";", ",").split(",")]
-    except ValueError:
-        numbers = []
-    if len(numbers) != 6 or not all(abs(number) < 1e5 for number in numbers):
-        raise RequestError(f"--roi is '{text:.80}', expected six numbers x0,y0,z0,x1,y1,z1 in RAS millimetres.")
-    first, second = numbers[:3], numbers[3:]
-    if any(a == b for a, b in zip(first, second)):
-        raise RequestError(f"--roi is '{text:.80}': the box has no extent along at least one axis.")
-    low = tuple(min(a, b) for a, b in zip(first, second))
-    high = tuple(max(a, b) for a, b in zip(first, second))
-    return Region(low, high)  # type: ignore[arg-type]

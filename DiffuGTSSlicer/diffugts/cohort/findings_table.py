@@ -9,7 +9,7 @@ from pathlib import Path
 
 from diffugts.cohort.run import Outcome
 from diffugts.findings.lesion_table import COLUMNS as LESION_COLUMNS
-from diffugts.findings.lesion_table import FORMULA_SIGNS
+from diffugts.findings.lesion_table import lesion_rows, plain_cell
 from diffugts.protocol.files import replace_text
 
 COLUMNS = ("case", "state", *LESION_COLUMNS, "failure")
@@ -29,26 +29,9 @@ def write_findings_table(outcomes: Sequence[Outcome], path: Path) -> None:
 
 
 def _rows(outcome: Outcome) -> Iterator[list[str]]:
-    case = _cell(outcome.case.name)
+    case = plain_cell(outcome.case.name)
     if outcome.manifest is None:
-        yield [case, "failed", *[""] * len(LESION_COLUMNS), _cell(outcome.failure)]
+        yield [case, "failed", *[""] * len(LESION_COLUMNS), plain_cell(outcome.failure)]
         return
-    for finding in outcome.manifest.findings:
-        beginning = [case, "done", _cell(finding.description), finding.verdict]
-        if not finding.lesions:
-            yield [*beginning, "", "0", *[""] * 6, f"{finding.highest_score:.4f}", ""]
-        for lesion in finding.lesions:
-            numbers = (
-                lesion.volume_ml,
-                lesion.longest_axial_diameter_mm,
-                *lesion.centroid_ras_mm,
-                lesion.mean_intensity,
-                lesion.mean_score,
-                lesion.highest_score,
-            )
-            yield [*beginning, str(lesion.label), *(f"{number:.4f}" for number in numbers), ""]
-
-
-def _cell(text: str) -> str:
-    """A text that no spreadsheet takes for a formula."""
-    return "'" + text if text.startswith(FORMULA_SIGNS) else text
+    for row in lesion_rows(outcome.manifest.findings):
+        yield [case, "done", *row, ""]

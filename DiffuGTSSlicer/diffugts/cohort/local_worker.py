@@ -59,6 +59,8 @@ class LocalWorker:
                 event = parse_event(line.decode("utf-8", "replace"))
             except RequestError:
                 continue
+            if event.name == "failed" and event.fields.get("job") is None:  # it did not understand the command
+                return event
             if event.fields.get("job") == job:
                 hear(event)
                 if event.name in CLOSING:

@@ -100,9 +100,9 @@ def _outcome(folder: CaseFolder, worker: LocalWorker) -> Outcome:
     try:
         folder.prepare()
         try:
-            event = worker.carry_out(folder.case.name, folder.request, lambda event: None)
+            event = worker.carry_out(folder.case.name, folder.request_path, lambda event: None)
         except WorkerLost:
-            event = worker.carry_out(folder.case.name, folder.request, lambda event: None)
+            event = worker.carry_out(folder.case.name, folder.request_path, lambda event: None)
         if event.name != "done":
             return Outcome(folder.case, failure=str(event.fields.get("message", "The case was cancelled.")))
         return Outcome(folder.case, folder.finish())

@@ -13,6 +13,7 @@ from pathlib import Path
 from diffugts.errors import RequestError
 from diffugts.protocol import Region, Request
 from diffugts.protocol.files import read_text
+from diffugts.protocol.job_folder import RESULT_FOLDER
 
 COLUMNS = ("image", "descriptions", "roi", "modality", "name")
 REQUIRED = ("image", "descriptions")
@@ -82,26 +83,14 @@ def _case(row: dict[str, str | None], line: int, folder: Path, options: Mapping[
                 **options,
                 "scan": str(folder / cells["image"]),
                 "descriptions": tuple(text for text in texts if text),
-                "output": "result",
-                "region": parse_region(cells["roi"]) if cells.get("roi") else None,
+                "output": RESULT_FOLDER,
+                "region": Region.from_text(cells["roi"], "the roi") if cells.get("roi") else None,
                 "modality": cells.get("modality", "").upper() or options.get("modality"),
             }  # type: ignore[arg-type]
         )
     except RequestError as error:
         raise RequestError(f"Line {line} of the table: {error}") from error
     return Case(folder_name(cells.get("name") or _stem(cells["image"])), request)
-
-
-def parse_region(text: str) -> Region:
-    """A box from two opposite corners x0,y0,z0,x1,y1,z1 in RAS mm, parted by commas, semicolons or spaces."""
-    try:
-        numbers = [float(part) for part in re.split(r"[,;\s]+", text.strip())]
-    except ValueError:
-        numbers = []
-    if len(numbers) != 6:
-        raise RequestError(f"The roi is '{text:.80}', expected six numbers x0 y0 z0 x1 y1 z1 in RAS millimetres.")
-    pairs = list(zip(numbers[:3], numbers[3:]))
-    return Region(tuple(map(min, pairs)), tuple(map(max, pairs)))  # type: ignore[arg-type]
 
 
 def folder_name(name: str) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from diffugts.findings.finding import Finding
+from diffugts.findings.finding import Finding, Verdict
+from diffugts.protocol import FindingRecord
 
 COLUMNS = (
     "description",
@@ -34,23 +35,27 @@ def write_lesion_table(findings: Sequence[Finding], path: Path) -> None:
     with path.open("w", newline="", encoding="utf-8-sig", errors="backslashreplace") as file:
         table = csv.writer(file)
         table.writerow(COLUMNS)
-        for finding in findings:
-            beginning = [_cell(finding.description), finding.verdict.value]
-            if not finding.lesions:
-                row = [*beginning, "", "0", *[""] * 6, f"{finding.highest_score:.4f}"]
-                table.writerow(row)
-            for lesion in finding.lesions:
-                numbers = (
-                    lesion.volume_ml,
-                    lesion.longest_axial_diameter_mm,
-                    *lesion.centroid_ras_mm,
-                    lesion.mean_intensity,
-                    lesion.mean_score,
-                    lesion.highest_score,
-                )
-                table.writerow([*beginning, lesion.label, *(f"{number:.4f}" for number in numbers)])
+        table.writerows(lesion_rows(findings))
 
 
-def _cell(text: str) -> str:
-    """A description that no spreadsheet takes for a formula."""
+def lesion_rows(findings: Iterable[Finding | FindingRecord]) -> Iterator[list[str]]:
+    """The rows below `COLUMNS`, of findings or of what a result's manifest says of them."""
+    for finding in findings:
+        beginning = [plain_cell(finding.description), Verdict(finding.verdict).value]
+        if not finding.lesions:
+            yield [*beginning, "", "0", *[""] * 6, f"{finding.highest_score:.4f}"]
+        for lesion in finding.lesions:
+            numbers = (
+                lesion.volume_ml,
+                lesion.longest_axial_diameter_mm,
+                *lesion.centroid_ras_mm,
+                lesion.mean_intensity,
+                lesion.mean_score,
+                lesion.highest_score,
+            )
+            yield [*beginning, str(lesion.label), *(f"{number:.4f}" for number in numbers)]
+
+
+def plain_cell(text: str) -> str:
+    """A text that no spreadsheet takes for a formula."""
     return "'" + text if text.startswith(FORMULA_SIGNS) else text

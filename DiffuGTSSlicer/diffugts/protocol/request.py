@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from enum import Enum
@@ -70,6 +71,23 @@ class Region:
         if any(low >= high for low, high in zip(self.minimum_ras_mm, self.maximum_ras_mm)):
             expected = "a box whose minimum is below its maximum along R, A and S"
             raise _wrong("region", [list(self.minimum_ras_mm), list(self.maximum_ras_mm)], expected)
+
+    @classmethod
+    def from_text(cls, text: str, name: str) -> Region:
+        """A box from two opposite corners x0 y0 z0 x1 y1 z1, in any order, parted by commas, semicolons or spaces.
+
+        `name` is what the text was given as. Raises RequestError for anything else, and where the box has no inside.
+        """
+        try:
+            numbers = [float(part) for part in re.split(r"\s*[,;]\s*|\s+", text.strip())]
+        except ValueError:
+            numbers = []
+        if len(numbers) != 6 or not all(abs(number) < FARTHEST_MM for number in numbers):
+            raise RequestError(f"{name} is '{text:.80}', expected six numbers x0,y0,z0,x1,y1,z1 in RAS millimetres.")
+        pairs = list(zip(numbers[:3], numbers[3:]))
+        if any(a == b for a, b in pairs):
+            raise RequestError(f"{name} is '{text:.80}': the box has no extent along at least one axis.")
+        return cls(tuple(map(min, pairs)), tuple(map(max, pairs)))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, kw_only=True)

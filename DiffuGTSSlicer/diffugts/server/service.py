@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 
 from diffugts.errors import DiffuGTSError, RequestError, ScanError
 from diffugts.protocol import Event, Request
+from diffugts.protocol.job_folder import RESULT_FOLDER, SCAN_FILE
 from diffugts.protocol.remote import require_upload
 from diffugts.server.event_log import EventLog
 from diffugts.server.faults import Refused, no_such_job
@@ -106,10 +107,10 @@ class JobService:
             )
         name = secrets.token_hex(16)
         folder = self._settings.folder / name
-        request = Request(**{**facts, "model": self._folder_of(facts["model"])}, scan="scan.nrrd", output="result")
+        request = Request(**{**facts, "model": self._folder_of(facts["model"])}, scan=SCAN_FILE, output=RESULT_FOLDER)
         folder.mkdir(mode=0o700)
-        request.save(folder / "request.json")
         job = StoredJob(name, folder, Record(owner, time.time(), scan_bytes, scan_sha256))
+        request.save(job.request_path)
         job.save()
         self._jobs[name], self._events[name] = job, EventLog()
         log.info("job %s of %s: %d bytes announced", name, owner, scan_bytes)

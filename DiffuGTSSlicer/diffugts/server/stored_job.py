@@ -13,6 +13,7 @@ from typing import Any
 from diffugts.errors import ResultError
 from diffugts.protocol import Event, ResultManifest, sha256_of
 from diffugts.protocol.files import as_json, read_text, replace_text
+from diffugts.protocol.job_folder import JobFolder
 from diffugts.protocol.manifest import DONE, FILE_NAME
 from diffugts.protocol.records import record_of
 
@@ -45,28 +46,13 @@ class Record:
 
 
 @dataclass(eq=False)
-class StoredJob:
+class StoredJob(JobFolder):
     """A job's folder and its record. Only one thread at a time may change it."""
 
     name: str
     folder: Path
     record: Record
     deleted: bool = field(default=False)
-
-    @property
-    def request_path(self) -> Path:
-        """The request, as the worker reads it."""
-        return self.folder / "request.json"
-
-    @property
-    def scan_path(self) -> Path:
-        """The volume; it is there only when it has arrived whole."""
-        return self.folder / "scan.nrrd"
-
-    @property
-    def result_folder(self) -> Path:
-        """Where the worker puts its result, whole or not at all."""
-        return self.folder / "result"
 
     @property
     def state(self) -> State:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,7 +33,7 @@ from diffugts.scans.intensity import IntensityCurve
 from diffugts.scans.scan import Geometry, Scan
 from diffugts.scans.working_grid import ScanOnGrid
 from diffugts.training.attention import HELD_OUT_PATIENTS
-from diffugts.training.calibration import anomaly_score, generated_anomaly_scores, least_anomaly_score
+from diffugts.training.calibration import generated_anomaly_scores, least_anomaly_score
 from diffugts.training.volumes import SPACING_MM, Volume, read_volumes
 
 CARD = "model_card.md"
@@ -78,8 +79,13 @@ def assemble_model(volumes: Path, runs: Path, output: Path) -> ModelPreset:
     )
     held_out = [v for v in read_volumes(volumes) if v.name.startswith(HELD_OUT_PATIENTS)]
     silent = [v for v in read_volumes(volumes) if v.body_part == "brain" and v.healthy.all()]
-    threshold, by_threshold, marked_ml = best_threshold(pipeline, held_out, silent)
-    bound, present, absent = anomaly_bound(pipeline, held_out, silent)
+    ill = [looked_at(pipeline, volume, DESCRIPTION) for volume in held_out]
+    free = [looked_at(pipeline, volume, ANY_TUMOUR) for volume in silent]
+    threshold, by_threshold, marked_ml = best_threshold(ill, free)
+    present, absent = generated_anomaly_scores(pipeline)
+    present |= {look.name: look.anomaly_score for look in ill}
+    absent |= {look.name: look.anomaly_score for look in free}
+    bound = least_anomaly_score(list(present.values()), list(absent.values()))
     pipeline.preset = replace(pipeline.preset, threshold=threshold, least_anomaly_score=bound)
     scans = [held_out_scan(pipeline, volume) for volume in held_out]
     scale = float(np.median([np.median(s.healthy.pixel_residual[s.healthy.hole & ~s.truth]) for s in scans]))
@@ -99,8 +105,8 @@ def assemble_model(volumes: Path, runs: Path, output: Path) -> ModelPreset:
         "dice_by_threshold": by_threshold,
         "marked_ml_by_threshold": marked_ml,
         "least_anomaly_score": bound,
-        "anomaly_scores_with_tumour": [round(value, 3) for value in sorted(present)],
-        "anomaly_scores_without": [round(value, 3) for value in sorted(absent)],
+        "anomaly_scores_with_tumour": {name: round(value, 3) for name, value in present.items()},
+        "anomaly_scores_without": {name: round(value, 3) for name, value in absent.items()},
         **gains,
     }
     (runs / "assembly.json").write_text(json.dumps(measured, indent=2), encoding="utf-8")
@@ -119,46 +125,44 @@ def encoded_volume(pipeline: DiffuGTSPipeline, volume: Volume) -> EncodedScan:
     return pipeline.encode_grid(scan, grid, intensities)
 
 
-def best_threshold(
-    pipeline: DiffuGTSPipeline, volumes: list[Volume], silent: list[Volume]
-) -> tuple[float, dict[str, float], dict[str, float]]:
-    """The threshold with the highest mean DSC of those that mark little in the `silent`, tumour-free volumes.
+@dataclass(frozen=True)
+class Looked:
+    """What the attention says of one training volume: `score` and `truth` (k, j, i), and the image-level score."""
+
+    name: str
+    score: np.ndarray
+    truth: np.ndarray
+    anomaly_score: float
+
+
+def looked_at(pipeline: DiffuGTSPipeline, volume: Volume, description: str) -> Looked:
+    """The attention's answer to one description on a packed volume."""
+    encoded = encoded_volume(pipeline, volume)
+    attention = pipeline.attend(encoded, [description])[0]
+    score = pipeline.on_working_grid(encoded, attention.score)
+    return Looked(volume.name, score, volume.tumour, attention.anomaly_score)
+
+
+def best_threshold(ill: Sequence[Looked], free: Sequence[Looked]) -> tuple[float, dict[str, float], dict[str, float]]:
+    """The threshold with the highest mean DSC of the `ill` of those that mark little in the tumour-`free` volumes.
 
     Also returns the mean DSC and the mean volume marked where there is nothing (ml) of every threshold. Where every
     threshold marks more than `MARKED_WHERE_NOTHING_ML`, the highest is taken.
     """
     found: dict[float, list[float]] = {float(t): [] for t in THRESHOLDS}
     marked: dict[float, list[float]] = {float(t): [] for t in THRESHOLDS}
-    for volume in volumes:
-        score = _score(pipeline, volume, DESCRIPTION)
+    for look in ill:
         for threshold, values in found.items():
-            values.append(dice(score > threshold, volume.tumour))
-    for volume in silent:
-        score = _score(pipeline, volume, ANY_TUMOUR)
+            values.append(dice(look.score > threshold, look.truth))
+    for look in free:
         for threshold, values in marked.items():
-            values.append(float((score > threshold).sum()) * SPACING_MM**3 / 1000)
+            values.append(float((look.score > threshold).sum()) * SPACING_MM**3 / 1000)
     means = {threshold: float(np.mean(values)) for threshold, values in found.items()}
     marked_ml = {threshold: float(np.mean(values)) if values else 0.0 for threshold, values in marked.items()}
     quiet = [t for t, volume_ml in marked_ml.items() if volume_ml <= MARKED_WHERE_NOTHING_ML] or [max(means)]
     best = max(quiet, key=lambda t: means[t])
     by_name = [{f"{t:.2f}": round(value, 4) for t, value in of.items()} for of in (means, marked_ml)]
     return round(best, 2), by_name[0], by_name[1]
-
-
-def anomaly_bound(
-    pipeline: DiffuGTSPipeline, volumes: list[Volume], silent: list[Volume]
-) -> tuple[float, list[float], list[float]]:
-    """`least_anomaly_score` of `volumes` with a tumour, `silent` ones and generated bodies; also the scores of both kinds."""
-    present, absent = generated_anomaly_scores(pipeline)
-    present += [anomaly_score(pipeline, encoded_volume(pipeline, volume), DESCRIPTION) for volume in volumes]
-    absent += [anomaly_score(pipeline, encoded_volume(pipeline, volume), ANY_TUMOUR) for volume in silent]
-    return least_anomaly_score(present, absent), present, absent
-
-
-def _score(pipeline: DiffuGTSPipeline, volume: Volume, description: str) -> np.ndarray:
-    """Score (k, j, i) of one description on a packed volume."""
-    encoded = encoded_volume(pipeline, volume)
-    return pipeline.on_working_grid(encoded, pipeline.attend(encoded, [description])[0].score)
 
 
 def held_out_scan(pipeline: DiffuGTSPipeline, volume: Volume) -> HeldOutScan:

@@ -11,7 +11,6 @@ from typing import get_args
 
 import numpy as np
 
-from diffugts.encoded import EncodedScan
 from diffugts.generated.phantom import Body, demo_case, draw_phantom
 from diffugts.pipeline import DiffuGTSPipeline
 
@@ -38,18 +37,15 @@ def least_anomaly_score(present: Sequence[float], absent: Sequence[float]) -> fl
     return round(float(np.clip(bound, LOWEST_BOUND, HIGHEST_BOUND)), 2)
 
 
-def generated_anomaly_scores(pipeline: DiffuGTSPipeline) -> tuple[list[float], list[float]]:
+def generated_anomaly_scores(pipeline: DiffuGTSPipeline) -> tuple[dict[str, float], dict[str, float]]:
     """Anomaly scores of generated bodies with one lesion, and of the same bodies without it, asked for that lesion."""
-    present, absent = [], []
+    present: dict[str, float] = {}
+    absent: dict[str, float] = {}
     for body in get_args(Body):
         for seed in CALIBRATION_SEEDS:
             diseased, _, description = demo_case(seed, body)
             healthy = draw_phantom(seed, body, "MR" if diseased.modality == "MR" else "CT").scan
-            present.append(anomaly_score(pipeline, pipeline.encode(diseased), description))
-            absent.append(anomaly_score(pipeline, pipeline.encode(healthy), description))
+            for scan, scores in ((diseased, present), (healthy, absent)):
+                attention = pipeline.attend(pipeline.encode(scan), [description])[0]
+                scores[f"generated {body} {seed}"] = attention.anomaly_score
     return present, absent
-
-
-def anomaly_score(pipeline: DiffuGTSPipeline, encoded: EncodedScan, description: str) -> float:
-    """The image-level score of one description."""
-    return pipeline.attend(encoded, [description])[0].anomaly_score
