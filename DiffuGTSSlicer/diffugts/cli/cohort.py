@@ -1,4 +1,4 @@
-"""`diffugts cohort`: many scans from one table."""
+"""`diffugts cohort`: many scans, from a table or from a folder."""
 
 from __future__ import annotations
 
@@ -8,33 +8,58 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from diffugts.cli.segment import DeviceOption, ModelOption, QualityOption
-from diffugts.errors import DiffuGTSError, ResultError
+from diffugts.cli.segment import DeviceOption, Modality, ModelOption, QualityOption
+from diffugts.errors import DiffuGTSError, RequestError, ResultError
 from diffugts.protocol import Quality
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from diffugts.cohort.found_cases import FoundCases
     from diffugts.cohort.run import Outcome
+
+MOST_TOLD = 20
+"""Of the scans that were passed over; the rest is in the table."""
 
 
 def cohort(
-    table: Annotated[
-        Path, typer.Argument(help="CSV: image, descriptions (parted by |), and perhaps roi, modality, name.")
+    scans: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV table: image, descriptions (parted by |), and perhaps roi, modality, series, name. Or a folder, of which "
+            "every image file and every DICOM series is taken."
+        ),
     ],
     output: Annotated[Path, typer.Option(help="Folder of the cohort; what is finished in it is kept.")],
+    prompt: Annotated[
+        list[str] | None,
+        typer.Option(help="With a folder: what to look for in every scan; may be given several times."),
+    ] = None,
+    modality: Annotated[Modality | None, typer.Option(help="Of scans that do not say it.")] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes at once, each with a model of its own.")] = 1,
     quality: QualityOption = Quality.STANDARD,
     device: DeviceOption = "auto",
     model: ModelOption = "compact",
 ) -> None:
-    """Segment what a table asks for; started again, it goes on where it was stopped."""
+    """Segment many scans; started again, it goes on where it was stopped (docs/cohorts.md)."""
+    from diffugts.cli.display import printable
     from diffugts.cohort.findings_table import write_findings_table
     from diffugts.cohort.local_worker import LocalWorker
     from diffugts.cohort.run import carry_out_cohort
-    from diffugts.cohort.table import read_table
 
     if Path(model).is_dir():
         model = str(Path(model).resolve())
-    cases = read_table(table, {"quality": quality, "device": device, "model": model})
+    stated = modality.value if modality else None
+    found = _cases(
+        scans, prompt or [], output, {"quality": quality, "device": device, "model": model, "modality": stated}
+    )
+    cases = found.cases
+    for each in found.passed_over[:MOST_TOLD]:
+        typer.echo(f"Passed over: {printable(each.name)}: {printable(each.reason)}", err=True)
+    if len(found.passed_over) > MOST_TOLD:
+        typer.echo(f"{len(found.passed_over)} were passed over; all are in the table of findings.", err=True)
+    if found.other_files:
+        typer.echo(f"{found.other_files} files in the folder are neither images nor DICOM.", err=True)
     began, computed, heard = time.monotonic(), 0, 0
 
     def hear(outcome: Outcome) -> None:
@@ -47,7 +72,7 @@ def cohort(
     outcomes = carry_out_cohort(cases, output.resolve(), [LocalWorker() for _ in range(min(workers, len(cases)))], hear)
     path = output / "findings.csv"
     try:
-        write_findings_table(outcomes, path)
+        write_findings_table(outcomes, path, found.passed_over)
     except OSError as error:  # a spreadsheet on Windows holds the file it shows
         raise ResultError(
             f"The table '{path}' cannot be written: {error}. Close it elsewhere and start the cohort again."
@@ -58,6 +83,20 @@ def cohort(
         typer.echo(f"{outcome.case.name}: {outcome.failure}", err=True)
     if failed:
         raise typer.Exit(DiffuGTSError.exit_code)
+
+
+def _cases(scans: Path, prompts: list[str], output: Path, options: Mapping[str, object]) -> FoundCases:
+    """The cases of a table or of a folder. Raises RequestError."""
+    from diffugts.cohort.found_cases import FoundCases, find_cases
+    from diffugts.cohort.table import read_table
+
+    if scans.is_dir():
+        if not prompts:
+            raise RequestError(f"'{scans}' is a folder: say with --prompt what to look for in its scans.")
+        return find_cases(scans, prompts, output, options)
+    if prompts:
+        raise RequestError("With a table its column 'descriptions' says what to look for: leave --prompt out.")
+    return FoundCases(tuple(read_table(scans, options)), ())
 
 
 def _told(outcome: Outcome) -> str:

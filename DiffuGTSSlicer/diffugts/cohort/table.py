@@ -15,7 +15,7 @@ from diffugts.protocol import Region, Request
 from diffugts.protocol.files import read_text
 from diffugts.protocol.job_folder import RESULT_FOLDER
 
-COLUMNS = ("image", "descriptions", "roi", "modality", "name")
+COLUMNS = ("image", "descriptions", "roi", "modality", "series", "name")
 REQUIRED = ("image", "descriptions")
 BETWEEN_DESCRIPTIONS = "|"
 
@@ -29,7 +29,7 @@ class Case:
 
 
 def read_table(path: Path, options: Mapping[str, object]) -> list[Case]:
-    """The cases of a table with the columns image and descriptions, and perhaps roi, modality and name.
+    """The cases of a table with the columns image and descriptions, and perhaps roi, modality, series and name.
 
     Images are taken from the table's folder, several descriptions are parted by "|", a roi is two corners in RAS mm.
     `options` are fields of every request. Raises RequestError naming the row that cannot be understood.
@@ -66,7 +66,7 @@ def _require_columns(path: Path, found: list[str]) -> None:
     if missing or unknown or len(set(found)) < len(found):
         raise RequestError(
             f"The first line of '{path.name}' names the columns {', '.join(found) or '(none)'}; expected are image and "
-            "descriptions, and perhaps roi, modality and name, each once, parted by commas."
+            "descriptions, and perhaps roi, modality, series and name, each once, parted by commas."
         )
 
 
@@ -86,6 +86,7 @@ def _case(row: dict[str, str | None], line: int, folder: Path, options: Mapping[
                 "output": RESULT_FOLDER,
                 "region": Region.from_text(cells["roi"], "the roi") if cells.get("roi") else None,
                 "modality": cells.get("modality", "").upper() or options.get("modality"),
+                "series": cells.get("series") or None,
             }  # type: ignore[arg-type]
         )
     except RequestError as error:

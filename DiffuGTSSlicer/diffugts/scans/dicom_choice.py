@@ -27,14 +27,14 @@ def choose_series(folder: Folder, wanted: str | None, single_file: Path | None) 
     """
     volumes = [part for series in folder.series for part in volumes_of(series)]
     if wanted is not None:
-        return _acquired(_wanted(volumes, wanted.strip())), ()
+        return require_acquired(_wanted(volumes, wanted.strip())), ()
     if single_file is not None:
         holding = [each for each in volumes if any(image.path == single_file for image in each.slices)]
         if not holding:
             raise ScanError(f"'{single_file.name}' is not a DICOM image that can be read.")
         if len(holding) > 1:
             raise ScanError(f"'{single_file.name}' holds {len(holding)} volumes: {_listed(holding)}. {_HOW_TO_CHOOSE}")
-        return _acquired(holding[0]), ()
+        return require_acquired(holding[0]), ()
     usable = [each for each in volumes if _is_volume(each)]
     if len(usable) == 1:
         others = len(volumes) - 1
@@ -47,7 +47,7 @@ def choose_series(folder: Folder, wanted: str | None, single_file: Path | None) 
             "path of any one image of it instead of the folder, or move it to a folder of its own."
         )
     if len(volumes) == 1:
-        return _acquired(volumes[0]), ()  # the checks that follow say what is wrong with it
+        return require_acquired(volumes[0]), ()  # the checks that follow say what is wrong with it
     raise ScanError(
         f"None of the DICOM series in the folder is an acquired CT or MR volume of at least {MINIMUM_SLICES} images: "
         f"{_listed(volumes)}. Choose another folder."
@@ -113,7 +113,8 @@ def _wanted(volumes: Sequence[Series], wanted: str) -> Series:
     return chosen[0]
 
 
-def _acquired(series: Series) -> Series:
+def require_acquired(series: Series) -> Series:
+    """The series. Raises ScanError where its headers say that a program made it."""
     if series.synthetic:
         raise ScanError(
             "The DICOM series is marked as synthetic in its headers (0008,001C): a program made it, no scanner. "

@@ -82,7 +82,7 @@ def read_scan(
             loaded = _read_file(place)
     voxels, notes = _checked_voxels(loaded.image)
     sample = _sample(voxels)
-    name = _stem(place)
+    name = scan_name(place)
     resolved = resolve_modality(modality, loaded.stated_modality, name, sample)
     ct_note = require_hounsfield(sample) if resolved == "CT" else None
     return Scan(
@@ -124,13 +124,32 @@ def _readable_place(path: str | os.PathLike[str]) -> Path:
 
 def _is_dicom_place(place: Path) -> bool:
     """Whether what lies there is read as DICOM: a folder, or a file that is one by its ending or its mark."""
-    ending = _ending(place)
+    ending = file_ending(place)
     return place.is_dir() or ending in DICOM_ENDINGS or (ending not in IMAGE_READERS and is_dicom(place))
+
+
+def require_scan_header(path: Path) -> None:
+    """Raise ScanError for an image file that `read_scan` would refuse by its header; no voxel is read."""
+    with _quiet_itk():
+        _read_header(_readable_place(path))
 
 
 def _read_file(path: Path) -> _FromFile:
     """One image file, its header checked before its voxels are read."""
-    ending = _ending(path)
+    reader, metadata, notes = _read_header(path)
+    require_whole(path)
+    try:
+        image = reader.Execute()
+    except (RuntimeError, MemoryError) as error:
+        raise _itk_error(path, error) from error
+    if image.GetDimension() == 4:
+        image = image[:, :, :, 0]
+    return _FromFile(image, stated_modality(metadata), metadata.get("0008|103e", ""), notes)
+
+
+def _read_header(path: Path) -> tuple[sitk.ImageFileReader, dict[str, str], tuple[str, ...]]:
+    """A reader that has read an image file's header, the metadata in it, and notes. Raises ScanError."""
+    ending = file_ending(path)
     if path.name.lower().endswith((".seg.nrrd", ".seg.nhdr")):
         raise ScanError(f"'{path.name}' is a segmentation, not a scan. Choose the volume that it was drawn on.")
     if ending not in IMAGE_READERS:
@@ -150,14 +169,7 @@ def _read_file(path: Path) -> _FromFile:
         notes += _nifti_notes(path)
     elif ending in (".nrrd", ".nhdr") and not any(key.startswith("NRRD_space") for key in metadata):
         notes += _nrrd_space_notes(path)
-    require_whole(path)
-    try:
-        image = reader.Execute()
-    except (RuntimeError, MemoryError) as error:
-        raise _itk_error(path, error) from error
-    if image.GetDimension() == 4:
-        image = image[:, :, :, 0]
-    return _FromFile(image, stated_modality(metadata), metadata.get("0008|103e", ""), notes)
+    return reader, metadata, notes
 
 
 def _require_scalar_volume(path: Path, reader: sitk.ImageFileReader) -> tuple[str, ...]:
@@ -262,13 +274,19 @@ def _dicom_slices(place: Path, series: str | None) -> tuple[Series, tuple[Slice,
         inside = f" It has {subfolders} folders inside; choose the one that holds the series." if subfolders else ""
         raise ScanError(f"The folder '{place.name}' holds no DICOM image that can be read. Expected {FORMATS}.{inside}")
     chosen, notes = choose_series(folder, series, None if place.is_dir() else place)
-    slices, geometry, more = ordered_volume(chosen)
+    slices, geometry, more = series_volume(chosen)
     if folder.other_files and place.is_dir():
         more += (
             f"{folder.other_files} files in the folder are not DICOM images that can be read and were passed over.",
         )
-    _require_size(geometry.size, geometry.spacing_mm)
     return chosen, slices, geometry, notes + more
+
+
+def series_volume(series: Series) -> tuple[tuple[Slice, ...], Geometry, tuple[str, ...]]:
+    """The slices of a series in their order, the grid they span, of a size that is read here, and notes. Raises ScanError."""
+    slices, geometry, notes = ordered_volume(series)
+    _require_size(geometry.size, geometry.spacing_mm)
+    return slices, geometry, notes
 
 
 def _checked_voxels(image: sitk.Image) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -321,13 +339,15 @@ def _itk_error(path: Path, error: Exception) -> ScanError:
     )
 
 
-def _ending(path: Path) -> str:
+def file_ending(path: Path) -> str:
+    """The ending that says how a file is read, in lower case."""
     name = path.name.lower()
     return ".nii.gz" if name.endswith(".nii.gz") else path.suffix.lower()
 
 
-def _stem(path: Path) -> str:
-    ending = "" if path.is_dir() else _ending(path)
+def scan_name(path: Path) -> str:
+    """The name of a scan: its file's without the ending, or its folder's."""
+    ending = "" if path.is_dir() else file_ending(path)
     return (path.name[: -len(ending)] if ending else path.name) or path.resolve().name or "scan"
 
 
