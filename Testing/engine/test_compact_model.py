@@ -12,6 +12,7 @@ from diffugts.evaluation.measures import dice
 from diffugts.evaluation.studies import on_working_grid
 from diffugts.generated.phantom import demo_case, draw_phantom
 from diffugts.models import describe_model, find_model, load_pipeline
+from diffugts.scans.working_grid import to_working_grid
 
 LARGEST_MODEL_MB = 40
 
@@ -61,7 +62,8 @@ def painted_over(pipeline, body: str, seed: int) -> float:
     """Error of the painted tissue against the healthy body, over that of the lesion, with the true lesion as the hole."""
     scan, truth, _ = demo_case(seed, body)
     encoded = pipeline.encode(scan)
-    before = pipeline.encode(draw_phantom(seed, body, scan.modality).scan).grid.intensities
+    preset, healthy = pipeline.preset, draw_phantom(seed, body, scan.modality).scan
+    before = to_working_grid(healthy, preset.spacing_mm, preset.ct_curve, preset.mr_range).intensities
     mask = on_working_grid(encoded, truth)
     painted = pipeline.inpaint(encoded, pipeline.hole(encoded, mask), pipeline.preset.qualities["standard"].steps)
     errors = [np.square(x[mask] - before[mask]).mean() for x in (painted.intensities, encoded.grid.intensities)]
