@@ -14,10 +14,11 @@ def attention() -> AnomalyAttention:
     return AnomalyAttention(channels=(6, 8, 4), widths=(8, 8, 8, 8, 8), query_size=8, text_size=12).eval()
 
 
-def levels(size: int = 32) -> dict[int, torch.Tensor]:
+def levels(*size: int) -> dict[int, torch.Tensor]:
+    """Features of a volume of this many voxels, 32 cubed unless told."""
     generator = torch.Generator().manual_seed(1)
     return {
-        stride: torch.randn(1, channels, *[size // stride] * 3, generator=generator)
+        stride: torch.randn(1, channels, *(n // stride for n in size or (32, 32, 32)), generator=generator)
         for stride, channels in ((2, 6), (4, 8), (8, 4))
     }
 
@@ -78,7 +79,7 @@ def test_several_descriptions_at_once_equal_one_by_one(attention: AnomalyAttenti
 
 def test_the_queries_hold_no_statistics_across_voxels(attention: AnomalyAttention) -> None:
     """Far from a change nothing changes: what a voxel is does not depend on how much of the body was scanned."""
-    before = levels(256)
+    before = levels(32, 32, 256)
     after = {stride: level.clone() for stride, level in before.items()}
     for stride in after:
         after[stride][..., : 16 // stride] += 5.0
