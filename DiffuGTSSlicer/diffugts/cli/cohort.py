@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from diffugts.cohort.found_cases import FoundCases
-    from diffugts.cohort.run import Outcome
 
 MOST_TOLD = 20
 """Of the scans that were passed over; the rest is in the table."""
@@ -42,10 +40,11 @@ def cohort(
     model: ModelOption = "compact",
 ) -> None:
     """Segment many scans; started again, it goes on where it was stopped (docs/cohorts.md)."""
+    from diffugts.cli.cohort_display import cohort_shown
     from diffugts.cli.display import printable
     from diffugts.cohort.findings_table import write_findings_table
-    from diffugts.cohort.local_worker import LocalWorker
-    from diffugts.cohort.run import carry_out_cohort
+    from diffugts.cohort.run import WORKER, carry_out_cohort
+    from diffugts.worker.link import WorkerLink
 
     if Path(model).is_dir():
         model = str(Path(model).resolve())
@@ -60,16 +59,9 @@ def cohort(
         typer.echo(f"{len(found.passed_over)} were passed over; all are in the table of findings.", err=True)
     if found.other_files:
         typer.echo(f"{found.other_files} files in the folder are neither images nor DICOM.", err=True)
-    began, computed, heard = time.monotonic(), 0, 0
-
-    def hear(outcome: Outcome) -> None:
-        nonlocal computed, heard
-        heard += 1
-        computed += not outcome.earlier
-        left = (len(cases) - heard) * (time.monotonic() - began) / computed if computed else None
-        typer.echo(f"{heard}/{len(cases)} {_told(outcome)}{_left(left)}", err=True)
-
-    outcomes = carry_out_cohort(cases, output.resolve(), [LocalWorker() for _ in range(min(workers, len(cases)))], hear)
+    count = min(workers, len(cases))
+    with cohort_shown(len(cases), count) as display:
+        outcomes = carry_out_cohort(cases, output.resolve(), [WorkerLink(WORKER) for _ in range(count)], display)
     path = output / "findings.csv"
     try:
         write_findings_table(outcomes, path, found.passed_over)
@@ -97,16 +89,3 @@ def _cases(scans: Path, prompts: list[str], output: Path, options: Mapping[str, 
     if prompts:
         raise RequestError("With a table its column 'descriptions' says what to look for: leave --prompt out.")
     return FoundCases(tuple(read_table(scans, options)), ())
-
-
-def _told(outcome: Outcome) -> str:
-    if outcome.manifest is None:
-        return f"{outcome.case.name}: failed"
-    if outcome.earlier:
-        return f"{outcome.case.name}: done before"
-    found = sum(len(finding.lesions) for finding in outcome.manifest.findings)
-    return f"{outcome.case.name}: {found} lesions"
-
-
-def _left(seconds: float | None) -> str:
-    return "" if seconds is None else f", about {max(1, round(seconds / 60))} min left"

@@ -44,7 +44,7 @@ class BarDisplay:
 
     def progress(self, progress: Progress) -> None:
         """Move the bar."""
-        left = "" if progress.eta_s is None else f"about {_seconds(progress.eta_s)} left"
+        left = "" if progress.eta_s is None else f"about {time_in_words(progress.eta_s)} left"
         self._bar.update(self._task, description=progress.message, completed=progress.fraction, left=left)
 
     def done(self, manifest: ResultManifest) -> None:
@@ -65,7 +65,7 @@ class LogDisplay:
         now = time.monotonic()
         entered = progress.stage is not self._stage
         if entered or now - self._shown_at >= LOG_INTERVAL_S:
-            left = "" if progress.eta_s is None else f", about {_seconds(progress.eta_s)} left"
+            left = "" if progress.eta_s is None else f", about {time_in_words(progress.eta_s)} left"
             share = "" if entered else f" ({progress.done} of {progress.total})"
             print(f"{progress.message}{share}{left}", file=sys.stderr, flush=True)
             self._stage, self._shown_at = progress.stage, now
@@ -163,5 +163,9 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text)
 
 
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+def time_in_words(seconds: float) -> str:
+    """A time that remains, as exact as it is known: 45 s, 12 min, 3 h 5 min."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

@@ -53,6 +53,9 @@ EVENTS: dict[str, dict[str, str]] = {
 OPTIONAL: dict[str, dict[str, str]] = {"cancelled": {"result": TEXT, "sha256": TEXT}}
 """Fields that an event may have."""
 
+CLOSING = frozenset({"done", "failed", "cancelled"})
+"""Events that a job ends with."""
+
 LONGEST_LINE = 1_000_000
 LONGEST_FIELD = 100_000
 """Characters of a command's field: paths are shorter, and so is any name of a job."""

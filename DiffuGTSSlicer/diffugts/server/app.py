@@ -24,7 +24,7 @@ from diffugts.server.faults import Refused
 from diffugts.server.guard import Guard
 from diffugts.server.service import JobService
 from diffugts.server.settings import ServerSettings
-from diffugts.server.worker_link import Link
+from diffugts.worker.link import Link
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": words}

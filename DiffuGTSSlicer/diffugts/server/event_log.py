@@ -8,8 +8,8 @@ import secrets
 from collections.abc import AsyncIterator
 
 from diffugts.protocol import Event
+from diffugts.protocol.events import CLOSING
 
-CLOSING = frozenset({"done", "failed", "cancelled"})
 HEARTBEAT_S = 10.0
 LOCAL_FIELDS = frozenset({"job", "result"})
 """Fields that name something of the server's own: not told."""

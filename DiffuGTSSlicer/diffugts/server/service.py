@@ -28,7 +28,7 @@ from diffugts.server.event_log import EventLog
 from diffugts.server.faults import Refused, no_such_job
 from diffugts.server.settings import ServerSettings
 from diffugts.server.stored_job import Record, State, StoredJob, stored_jobs
-from diffugts.server.worker_link import Link, WorkerLink
+from diffugts.worker.link import Link, WorkerLink
 
 MOST_ATTEMPTS = 2
 SPARE_BYTES = 1 << 30

@@ -1,4 +1,4 @@
-"""A worker process at the other end of its pipes, for a server: one job at a time, a new process after a lost one."""
+"""A worker process at the other end of its pipes: one job at a time, a new process after a lost one."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from typing import Protocol
 
 from diffugts.errors import DiffuGTSError, InstallationError, RequestError
 from diffugts.protocol import PROTOCOL_VERSION, Command, Event, parse_event
-from diffugts.protocol.events import LONGEST_LINE
-from diffugts.server.event_log import CLOSING
+from diffugts.protocol.events import CLOSING, LONGEST_LINE
 
 START_WITHIN_S = 60.0
 END_WITHIN_S = 6.0
@@ -25,7 +24,10 @@ class WorkerLost(DiffuGTSError):
 
 
 class Link(Protocol):
-    """A worker wherever it is, as the jobs of a server see it: one job at a time."""
+    """A worker wherever it is, as a server or a cohort sees it: one job at a time."""
+
+    async def ready(self) -> None:
+        """Wait until there is a worker that a job can be given to. Raises InstallationError where none can be started."""
 
     async def carry_out(self, job: str, request: Path, hear: Callable[[Event], Awaitable[None]]) -> Event:
         """Run a job, telling its progress; the closing event. Raises WorkerLost or InstallationError."""
@@ -45,7 +47,7 @@ class WorkerLink:
 
     Args:
         command: the worker's command line.
-        variables: what its environment has beside the server's own, such as which GPU it sees.
+        variables: what its environment has beside this process's own, such as which GPU it sees.
     """
 
     def __init__(self, command: Sequence[str], variables: Mapping[str, str] | None = None) -> None:
@@ -57,10 +59,14 @@ class WorkerLink:
         """The number of the process that runs now."""
         return self._process.pid if self._process is not None and self._process.returncode is None else None
 
-    async def carry_out(self, job: str, request: Path, hear: Callable[[Event], Awaitable[None]]) -> Event:
-        """Run a job, telling its progress; the closing event. Raises WorkerLost, or InstallationError where none starts."""
+    async def ready(self) -> None:
+        """Start the process if none runs. Raises InstallationError."""
         if self.pid is None:
             await self._start()
+
+    async def carry_out(self, job: str, request: Path, hear: Callable[[Event], Awaitable[None]]) -> Event:
+        """Run a job, telling its progress; the closing event. Raises WorkerLost, or InstallationError where none starts."""
+        await self.ready()
         await self._send(Command("run", job=job, request=str(request)))
         while True:
             event = await self._next()
@@ -108,11 +114,11 @@ class WorkerLink:
             )
             hello = await asyncio.wait_for(self._next(), START_WITHIN_S)
             if hello.name != "hello" or hello.fields["protocol"] != PROTOCOL_VERSION:
-                raise WorkerLost("the worker is of another version than the server")
+                raise WorkerLost("the worker is of another version")
         except (OSError, asyncio.TimeoutError, WorkerLost) as error:
             self.kill()
             raise InstallationError(
-                "The server could not start its worker. Whoever runs the server should try `diffugts doctor` on it."
+                "The worker could not be started. Try `diffugts doctor` on the machine that computes."
             ) from error
 
     async def _send(self, command: Command) -> None:
@@ -140,6 +146,6 @@ class WorkerLink:
 
     def _lost(self) -> WorkerLost:
         return WorkerLost(
-            "The server's worker ended in the middle of the job; it may have run out of memory. Segment again; if it happens "
+            "The worker ended in the middle of the job; it may have run out of memory. Segment again; if it happens "
             "again, choose the quality 'fast' or a smaller part of the scan."
         )
