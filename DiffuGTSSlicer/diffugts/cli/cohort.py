@@ -12,9 +12,11 @@ from diffugts.errors import DiffuGTSError, RequestError, ResultError
 from diffugts.protocol import Quality
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from diffugts.cohort.found_cases import FoundCases
+    from diffugts.cohort.run import Outcome
+    from diffugts.scans.found_scans import PassedOver
 
 MOST_TOLD = 20
 """Of the scans that were passed over; the rest is in the table."""
@@ -38,14 +40,19 @@ def cohort(
     quality: QualityOption = Quality.STANDARD,
     device: DeviceOption = "auto",
     model: ModelOption = "compact",
+    parquet: Annotated[
+        bool | None, typer.Option(help="Write the findings as Parquet, too. [default: where pyarrow is installed]")
+    ] = None,
 ) -> None:
     """Segment many scans; started again, it goes on where it was stopped (docs/cohorts.md)."""
     from diffugts.cli.cohort_display import cohort_shown
     from diffugts.cli.display import printable
-    from diffugts.cohort.findings_table import write_findings_table
+    from diffugts.cohort.findings_parquet import MISSING, parquet_is_possible, require_parquet
     from diffugts.cohort.run import WORKER, carry_out_cohort
     from diffugts.worker.link import WorkerLink
 
+    if parquet:
+        require_parquet()
     if Path(model).is_dir():
         model = str(Path(model).resolve())
     stated = modality.value if modality else None
@@ -62,15 +69,11 @@ def cohort(
     count = min(workers, len(cases))
     with cohort_shown(len(cases), count) as display:
         outcomes = carry_out_cohort(cases, output.resolve(), [WorkerLink(WORKER) for _ in range(count)], display)
-    path = output / "findings.csv"
-    try:
-        write_findings_table(outcomes, path, found.passed_over)
-    except OSError as error:  # a spreadsheet on Windows holds the file it shows
-        raise ResultError(
-            f"The table '{path}' cannot be written: {error}. Close it elsewhere and start the cohort again."
-        ) from error
+    path = _write_tables(outcomes, output, found.passed_over, parquet if parquet is not None else parquet_is_possible())
     failed = [outcome for outcome in outcomes if outcome.manifest is None]
     typer.echo(f"{len(outcomes) - len(failed)} of {len(outcomes)} cases are finished; the findings are in {path}.")
+    if parquet is None and not parquet_is_possible():
+        typer.echo(MISSING, err=True)
     for outcome in failed:
         typer.echo(f"{outcome.case.name}: {outcome.failure}", err=True)
     if failed:
@@ -89,3 +92,21 @@ def _cases(scans: Path, prompts: list[str], output: Path, options: Mapping[str, 
     if prompts:
         raise RequestError("With a table its column 'descriptions' says what to look for: leave --prompt out.")
     return FoundCases(tuple(read_table(scans, options)), ())
+
+
+def _write_tables(outcomes: Sequence[Outcome], output: Path, passed_over: Sequence[PassedOver], parquet: bool) -> Path:
+    """The findings as CSV, whose path is returned, and as Parquet. Raises ResultError."""
+    from diffugts.cohort.findings_parquet import write_findings_parquet
+    from diffugts.cohort.findings_table import write_findings_table
+
+    path = output / "findings.csv"
+    try:
+        write_findings_table(outcomes, path, passed_over)
+        if parquet:
+            path = path.with_suffix(".parquet")
+            write_findings_parquet(outcomes, path, passed_over)
+    except OSError as error:  # a spreadsheet on Windows holds the file it shows
+        raise ResultError(
+            f"The table '{path}' cannot be written: {error}. Close it elsewhere and start the cohort again."
+        ) from error
+    return output / "findings.csv"
