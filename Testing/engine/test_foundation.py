@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from monai.apps.generation.maisi.networks.autoencoderkl_maisi import MaisiGroupNorm3D
 
 from diffugts.errors import Cancelled
-from diffugts.foundation.autoencoder import ScanAutoencoder
+from diffugts.foundation.autoencoder import ScanAutoencoder, WholeGroupNorm
 from diffugts.foundation.body import filled_body
 from diffugts.foundation.denoiser import HoleDenoiser, modality_class
 from diffugts.foundation.features import encode_tiles, interruptible, noise_field, pad_to_multiple, read_features
@@ -133,3 +134,18 @@ def test_lungs_are_inside_the_body_and_the_table_is_not() -> None:
     scan[:, 55:57, 5:55] = 0.5
     body = filled_body(scan, "CT")
     assert body[3, 27, 30] and not body[3, 56, 30] and not body[3, 2, 2]
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_group_normalisation_at_once_is_that_of_monai_group_by_group(precision: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(0)
+    theirs = MaisiGroupNorm3D(8, 32, 1e-6, save_mem=False)
+    torch.nn.init.normal_(theirs.weight, generator=generator)
+    torch.nn.init.normal_(theirs.bias, generator=generator)
+    ours = WholeGroupNorm(8, 32, 1e-6)
+    ours.load_state_dict(theirs.state_dict())
+    hidden = (5 + 3 * torch.randn(2, 32, 6, 10, 7, generator=generator)).to(precision)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=precision is torch.bfloat16):
+        said = ours(hidden)
+        assert said.dtype == torch.float32
+        torch.testing.assert_close(said, theirs(hidden), rtol=0, atol=2e-5)

@@ -80,8 +80,7 @@ class ScanAutoencoder(ModelMixin, ConfigMixin):
             dim_split=1,
             save_mem=False,
         )
-        if normalisation == "none":
-            _remove_normalisation(self.network)
+        _replace_normalisation(self.network, normalisation)
         if shortcut:
             self._start_at_the_shortcut()
         self.register_buffer("latent_mean", torch.zeros(latent_channels))
@@ -224,12 +223,34 @@ def _kept(
     return hidden[(slice(None), slice(None)) + box], [o + s.start for o, s in zip(origin, box)]
 
 
-def _remove_normalisation(module: nn.Module) -> None:
+class WholeGroupNorm(nn.GroupNorm):
+    """MAISI's group normalisation of (n, c, k, j, i), all groups at once: the values of MaisiGroupNorm3D, to rounding.
+
+    MONAI's goes through memory about twelve times and starts some 200 kernels for 32 groups; nothing else in the encoder
+    waits as long for memory. Statistics and result are in single precision, as MONAI's are.
+    """
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """`input` normalised, float32."""
+        single, (count, channels) = input.float(), input.shape[:2]
+        variance, mean = torch.var_mean(single.reshape(count, self.num_groups, -1), dim=2, correction=0)
+        each = channels // self.num_groups
+        scale = torch.rsqrt(variance + self.eps).repeat_interleave(each, 1) * self.weight
+        shift = self.bias - mean.repeat_interleave(each, 1) * scale
+        return torch.addcmul(shift[:, :, None, None, None], single, scale[:, :, None, None, None])
+
+
+def _replace_normalisation(module: nn.Module, normalisation: str) -> None:
+    """Every group normalisation of MONAI's by nothing ("none") or by the same of ours ("group"), with its parameters."""
     for name, child in list(module.named_children()):
-        if isinstance(child, MaisiGroupNorm3D):
+        if not isinstance(child, MaisiGroupNorm3D):
+            _replace_normalisation(child, normalisation)
+        elif normalisation == "none":
             setattr(module, name, nn.Identity())
         else:
-            _remove_normalisation(child)
+            whole = WholeGroupNorm(child.num_groups, child.num_channels, child.eps)
+            whole.weight, whole.bias = child.weight, child.bias
+            setattr(module, name, whole)
 
 
 def _per_channel(values: torch.Tensor) -> torch.Tensor:
