@@ -28,6 +28,10 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import nn
 
+SLAB_ELEMENTS = 1 << 27
+"""Features that are standardised and adapted at once. More go in slabs: single precision and its intermediate results of a
+whole scan at stride 2 would be several GB."""
+
 Queries = dict[int, torch.Tensor]
 """Stride in working-grid voxels -> queries (n, d, k/stride, j/stride, i/stride)."""
 
@@ -84,35 +88,51 @@ class AnomalyAttention(ModelMixin, ConfigMixin):
 
     def query(self, levels: Mapping[int, torch.Tensor]) -> Queries:
         """Queries of a scan's features, independent of any text: what is kept of a scan."""
-        features = self.standardise(levels)
-        adapted = [adapter(features[stride]) for stride, adapter in zip(self.strides, self.adapters)]
+        narrowed = [self._narrowed(number, levels[stride]) for number, stride in enumerate(self.strides)]
         return {
             2 ** (index + 1): functional.silu(query(level))
-            for index, (query, level) in enumerate(zip(self.to_queries, self.pyramid(adapted)))
+            for index, (query, level) in enumerate(zip(self.to_queries, self.pyramid(narrowed)))
         }
+
+    def _narrowed(self, number: int, level: torch.Tensor) -> torch.Tensor:
+        """A level's features standardised, adapted and brought to the pyramid's width: each voxel by itself, thus in slabs."""
+        stride = self.strides[number]
+
+        def narrow(slab: torch.Tensor) -> torch.Tensor:
+            return self.pyramid.enter[number](self.adapters[number](self.standardise({stride: slab})[stride]))
+
+        if level.numel() <= SLAB_ELEMENTS:
+            return narrow(level)
+        thickness = max(1, SLAB_ELEMENTS // level[:, :, 0].numel())
+        return torch.cat([narrow(slab) for slab in level.split(thickness, dim=2)], dim=2)
 
     def attend(self, queries: Queries, normal: torch.Tensor, abnormal: torch.Tensor) -> AttentionMaps:
         """Attention of n descriptions on one scan: embeddings (n, text_size) of the normal and the abnormal texts."""
+        return self.attend_each(queries, normal[None], abnormal[None])
+
+    def attend_each(self, queries: Queries, normal: torch.Tensor, abnormal: torch.Tensor) -> AttentionMaps:
+        """Attention of n descriptions on each of m scans: embeddings (m, n, text_size); the maps of a scan follow each other."""
         size = queries[2].shape[2:]
         scale = 1.0 / math.sqrt(self.config["query_size"])
         logits = self.bias.view(1, 1, 1, 1, 1)
         for (_stride, query), key in zip(queries.items(), self.to_keys):
             direction = key(abnormal) - key(normal)
-            level = torch.einsum("cxyz,nc->nxyz", query[0].float(), direction.float())[:, None] * scale
+            level = torch.einsum("mcxyz,mnc->mnxyz", query.float(), direction.float()).flatten(0, 1)[:, None] * scale
             logits = logits + (level if level.shape[2:] == size else _upsample(level, size))
         return AttentionMaps(logits, self.presence(queries, logits, normal, abnormal))
 
     def presence(
         self, queries: Queries, logits: torch.Tensor, normal: torch.Tensor, abnormal: torch.Tensor
     ) -> torch.Tensor:
-        """Logits (n,) of the image-level anomaly score."""
+        """Logits (m * n,) of the image-level anomaly score, from the logits (m * n, 1, ...) of the maps."""
         pooled = []
         for query in queries.values():
             weight = functional.adaptive_max_pool3d(torch.sigmoid(logits), query.shape[2:]) + 1e-4
-            total = weight.flatten(1).sum(1, keepdim=True)
-            pooled.append(torch.einsum("cxyz,nxyz->nc", query[0].float(), weight[:, 0]) / total)
+            each = weight[:, 0].unflatten(0, normal.shape[:2])
+            sums = torch.einsum("mcxyz,mnxyz->mnc", query.float(), each).flatten(0, 1)
+            pooled.append(sums / weight.flatten(1).sum(1, keepdim=True))
         embedding = self.presence_image(torch.cat(pooled, dim=1))
-        text = self.presence_text(abnormal) - self.presence_text(normal)
+        text = (self.presence_text(abnormal) - self.presence_text(normal)).flatten(0, 1)
         return (embedding * text).sum(1) / math.sqrt(self.config["query_size"]) + self.presence_bias
 
 
@@ -148,8 +168,8 @@ class Pyramid(nn.Module):
         self.finest = nn.ModuleList([Block(w2, w2), Block(w2, w2)])
 
     def forward(self, levels: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """Features at strides 2, 4, 8 to features at strides 2, 4, 8, 16, 32."""
-        fine, quarter, eighth = (enter(level) for enter, level in zip(self.enter, levels))
+        """Features at strides 2, 4, 8, brought to the pyramid's widths by `enter`, to features at strides 2, 4, 8, 16, 32."""
+        fine, quarter, eighth = levels
         eighth = eighth + self.down[0](quarter)
         sixteenth = self.down[1](eighth)
         deepest = self.down[2](sixteenth)

@@ -86,3 +86,23 @@ def test_the_queries_hold_no_statistics_across_voxels(attention: AnomalyAttentio
     difference = (attention.query(after)[2] - attention.query(before)[2]).abs()
     assert difference[..., :8].max() > 1e-3
     assert difference[..., -8:].max() == 0
+
+
+def test_features_of_a_large_scan_are_narrowed_in_slabs_and_give_the_same_queries(
+    attention: AnomalyAttention, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features = levels()
+    whole = attention.query(features)
+    asked: list[int] = []
+    standardise = attention.standardise
+
+    def watched(part: dict[int, torch.Tensor]) -> dict[int, torch.Tensor]:
+        asked.extend(level.numel() for level in part.values())
+        return standardise(part)
+
+    monkeypatch.setattr(attention, "standardise", watched)
+    monkeypatch.setattr("diffugts.attention.SLAB_ELEMENTS", features[2].numel() // 3)
+    slabs = attention.query(features)
+    assert max(asked) <= features[2].numel() // 3 and len(asked) > 3
+    for stride, query in whole.items():
+        torch.testing.assert_close(slabs[stride], query, rtol=0, atol=1e-6)

@@ -92,9 +92,9 @@ def read_latents(
 
 
 def features_of_crops(
-    autoencoder: ScanAutoencoder, denoiser: HoleDenoiser, crops: torch.Tensor, modality_class: int
+    autoencoder: ScanAutoencoder, denoiser: HoleDenoiser, crops: torch.Tensor, modality_class: int | torch.Tensor
 ) -> dict[int, torch.Tensor]:
-    """Features by stride of training crops (n, 1, k, j, i), sizes multiples of 16."""
+    """Features by stride of training crops (n, 1, k, j, i), sizes multiples of 16; one class for all, or (n,)."""
     latents, levels = _encode(autoencoder, crops)
     return add_denoiser_levels(denoiser, latents, levels, modality_class)
 
@@ -121,17 +121,21 @@ def encode_tiles(
 
 
 def add_denoiser_levels(
-    denoiser: HoleDenoiser, latents: torch.Tensor, levels: dict[int, torch.Tensor], modality_class: int
+    denoiser: HoleDenoiser, latents: torch.Tensor, levels: dict[int, torch.Tensor], modality_class: int | torch.Tensor
 ) -> dict[int, torch.Tensor]:
     """The encoder's levels joined with the latents and the denoiser's view of them."""
-    modality = torch.full((latents.shape[0],), modality_class, device=latents.device)
+    modality = torch.as_tensor(modality_class, device=latents.device).expand(latents.shape[0])
     noise = noise_field(latents.shape[2:], latents.shape[1]).to(latents)
     prediction, stages = denoiser.features(latents, FEATURE_SIGMA, modality, noise.expand_as(latents))
     joined = {stride: [level] for stride, level in levels.items()}
     joined[CELL] += [latents, prediction - latents]
     for stride, numbers in denoiser.feature_stages.items():
         joined.setdefault(stride, []).extend(stages[number] for number in numbers)
-    return {stride: torch.cat([t.float() for t in tensors], dim=1) for stride, tensors in joined.items()}
+    # One tensor alone is not joined: at stride 2 the copy would be the largest thing in memory.
+    return {
+        stride: torch.cat([t.float() for t in tensors], dim=1) if len(tensors) > 1 else tensors[0].float()
+        for stride, tensors in joined.items()
+    }
 
 
 def feature_channels(autoencoder: ScanAutoencoder, denoiser: HoleDenoiser) -> dict[int, int]:
