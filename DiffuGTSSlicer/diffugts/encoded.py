@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
+import numpy as np
 import torch
 
 from diffugts.attention import Queries
+from diffugts.foundation.body import filled_body
 from diffugts.scans.scan import Geometry, Scan
 from diffugts.scans.working_grid import ScanOnGrid
 
@@ -28,12 +31,21 @@ class EncodedScan:
     mirrored: Queries | None = None
     notes: tuple[str, ...] = ()
 
+    @cached_property
+    def body(self) -> np.ndarray:
+        """Inside of the patient, bool (k, j, i) of the working grid: found when first asked for, whatever the description."""
+        return filled_body(self.grid.intensities, self.grid.modality, self.grid.body_intensity)
+
     @property
     def nbytes(self) -> int:
-        """Bytes this holds, the scan's own voxels included: what a cache is bounded by."""
+        """Bytes this holds, the scan's own voxels and the body included: what a cache is bounded by."""
         tensors = [self.latents, *self.queries.values(), *(self.mirrored or {}).values()]
+        intensities = self.grid.intensities
         return (
-            sum(t.numel() * t.element_size() for t in tensors) + self.scan.voxels.nbytes + self.grid.intensities.nbytes
+            sum(t.numel() * t.element_size() for t in tensors)
+            + self.scan.voxels.nbytes
+            + intensities.nbytes
+            + intensities.size
         )
 
     @property

@@ -60,10 +60,26 @@ def hole_cells(mask: np.ndarray, latent_shape: Sequence[int], dilation_cells: in
     `mask` and `inside` are bool (k, j, i) on the working grid; cells whose voxels are mostly outside stay known, so
     that a finding at the skin is not filled with air.
     """
-    touched = _cells(mask, latent_shape, np.max)
+    hole = np.zeros(tuple(latent_shape), bool)
+    around = bounding_box(mask)
+    if around is None:
+        return hole
+    cells = tuple(slice(s.start // CELL, -(-s.stop // CELL)) for s in around)
+    hole[cells] = _cells(mask, cells, np.max)
     if dilation_cells:
-        touched = ndimage.binary_dilation(touched, ndimage.generate_binary_structure(3, 2), iterations=dilation_cells)
-    return touched & (_cells(inside.astype(np.float32), latent_shape, np.mean) > 0.5)
+        hole = ndimage.binary_dilation(hole, ndimage.generate_binary_structure(3, 2), iterations=dilation_cells)
+        cells = tuple(slice(max(0, s.start - dilation_cells), s.stop + dilation_cells) for s in cells)
+    hole[cells] &= _cells(inside, cells, np.mean)[tuple(slice(0, n) for n in hole[cells].shape)] > 0.5
+    return hole
+
+
+def bounding_box(mask: np.ndarray, margin: int = 0) -> tuple[slice, slice, slice] | None:
+    """Slices (k, j, i) of the box around a mask, with `margin` elements to each side where there are any; None where it is empty."""
+    found = ndimage.find_objects(mask.view(np.uint8), 1)[0]
+    if found is None:
+        return None
+    k, j, i = (slice(max(0, s.start - margin), min(n, s.stop + margin)) for s, n in zip(found, mask.shape))
+    return k, j, i
 
 
 @torch.no_grad()
@@ -193,9 +209,11 @@ def _noise(shape: torch.Size, seed: int) -> torch.Tensor:
     return torch.randn((1, *shape[1:]), generator=generator)
 
 
-def _cells(array: np.ndarray, latent_shape: Sequence[int], reduce: np.ufunc | object) -> np.ndarray:
-    filled = np.pad(array, [(0, n * CELL - a) for n, a in zip(latent_shape, array.shape)])
-    k, j, i = latent_shape
+def _cells(array: np.ndarray, cells: tuple[slice, ...], reduce: np.ufunc | object) -> np.ndarray:
+    """The voxels (k, j, i) of each cell in `cells` reduced to one value; where the scan ends within a cell there is air, 0."""
+    part = array[tuple(slice(s.start * CELL, s.stop * CELL) for s in cells)]
+    k, j, i = (s.stop - s.start for s in cells)
+    filled = np.pad(part.astype(np.float32), [(0, n * CELL - a) for n, a in zip((k, j, i), part.shape)])
     return reduce(filled.reshape(k, CELL, j, CELL, i, CELL), axis=(1, 3, 5))  # type: ignore[operator]
 
 

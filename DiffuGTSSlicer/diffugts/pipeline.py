@@ -35,7 +35,6 @@ from diffugts.errors import Cancelled, ModelError, ScanError
 from diffugts.findings.finding import Finding, ModelIdentity, Segmentation
 from diffugts.findings.lesions import VerdictRule, cut, measure_lesions, verdict
 from diffugts.foundation.autoencoder import ScanAutoencoder
-from diffugts.foundation.body import filled_body
 from diffugts.foundation.denoiser import HoleDenoiser, modality_class
 from diffugts.foundation.features import (
     Check,
@@ -204,9 +203,7 @@ class DiffuGTSPipeline(DiffusionPipeline):
 
     def hole(self, encoded: EncodedScan, mask: np.ndarray) -> np.ndarray:
         """The hole, in latent cells, for a mask (k, j, i) of the working grid."""
-        grid = encoded.grid
-        body = filled_body(grid.intensities, grid.modality, grid.body_intensity)
-        return hole_cells(mask, encoded.latents.shape[2:], self.preset.dilation_cells, body)
+        return hole_cells(mask, encoded.latents.shape[2:], self.preset.dilation_cells, encoded.body)
 
     def inpaint(
         self,
@@ -273,6 +270,10 @@ class DiffuGTSPipeline(DiffusionPipeline):
         if isinstance(scan, Scan):
             with timed(timings, "encode_s"):
                 scan = self.encode(scan, progress, mirror=level.mirror)
+                if self.device.type == "cuda":
+                    torch.cuda.synchronize(
+                        self.device
+                    )  # or the next stage's seconds would hold what is left of this one
         if self.attention is None:
             if region is None:
                 raise ModelError(NO_ATTENTION.format(name=self.preset.name))
@@ -300,7 +301,7 @@ class DiffuGTSPipeline(DiffusionPipeline):
                 attending()
                 with timed(timings, "attend_s"):
                     attentions.append(self._attend_one(scan, description))
-                    maps.append(self._map(scan, attentions[-1].score, allowed))
+                    maps.append(self.score_map(scan, attentions[-1].score, allowed))
                 if not refining:
                     finish(maps[-1])
             attending()
@@ -352,6 +353,13 @@ class DiffuGTSPipeline(DiffusionPipeline):
         full = torch.nn.functional.interpolate(tensor, scale_factor=HALF, mode="trilinear")[0, 0].numpy()
         k, j, i = encoded.grid.geometry.shape
         return full[:k, :j, :i]
+
+    def score_map(self, encoded: EncodedScan, score: np.ndarray, allowed: np.ndarray | None = None) -> np.ndarray:
+        """A score at half resolution as a score map (k, j, i) on the scan's own grid, 0 outside the allowed region."""
+        image = encoded.score_geometry.image(np.ascontiguousarray(score))
+        reference = _empty_image(encoded)
+        resampled = sitk.GetArrayFromImage(sitk.Resample(image, reference, sitk.Transform(), sitk.sitkLinear, 0.0))
+        return resampled if allowed is None else np.where(allowed, resampled, np.float32(0))
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
@@ -454,13 +462,6 @@ class DiffuGTSPipeline(DiffusionPipeline):
         embeddings = self.reader.embed([pair.normal, pair.abnormal]).to(self.device)
         maps = self._heads.attend(queries, embeddings[:1], embeddings[1:])
         return maps.logits[0, 0].float().cpu(), maps.presence[0].float().cpu()
-
-    def _map(self, encoded: EncodedScan, score: np.ndarray, allowed: np.ndarray | None) -> np.ndarray:
-        """A score at half resolution as a score map (k, j, i) on the scan's own grid, 0 outside the allowed region."""
-        image = encoded.score_geometry.image(np.ascontiguousarray(score))
-        reference = _empty_image(encoded)
-        resampled = sitk.GetArrayFromImage(sitk.Resample(image, reference, sitk.Transform(), sitk.sitkLinear, 0.0))
-        return resampled if allowed is None else np.where(allowed, resampled, np.float32(0))
 
     def _layers(self, *modules: torch.nn.Module) -> int:
         chosen = modules or (self.autoencoder.network.encoder, self.denoiser)

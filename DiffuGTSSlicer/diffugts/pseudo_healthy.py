@@ -9,8 +9,11 @@ from scipy import ndimage
 
 from diffugts.encoded import EncodedScan
 from diffugts.foundation.autoencoder import CELL
-from diffugts.inpainting import Inpainting, blended, decoded_box
+from diffugts.inpainting import Inpainting, blended, bounding_box, decoded_box
 from diffugts.refinement import pixel_residual
+
+EDGE_MARGIN = 3
+"""Voxels of the working grid around a hole within which its soft edge has come to nothing."""
 
 
 @dataclass(frozen=True)
@@ -52,18 +55,21 @@ def pseudo_healthy_scan(
 def on_scan_grid(encoded: EncodedScan, healthy: PseudoHealthy) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Pseudo-healthy volume, residual (scan minus pseudo-healthy) and hole on the scan's own grid, in its own unit.
 
-    The scan's own voxels are kept wherever nothing was inpainted; only the difference is interpolated.
+    The scan's own voxels are kept wherever nothing was inpainted; only the difference is interpolated, and only where it is.
     """
-    grid = encoded.grid
     volume = encoded.scan.voxels.astype(np.float32)
-    residual, hole = np.zeros_like(volume), np.zeros(volume.shape, bool)
-    soft = np.clip(2 * ndimage.uniform_filter(healthy.hole.astype(np.float32), 3), 0, 1)
+    residual, hole = np.zeros(volume.shape, np.float32), np.zeros(volume.shape, bool)
+    near = bounding_box(healthy.hole, EDGE_MARGIN)
+    if near is None:
+        return volume, residual, hole
+    grid, within = encoded.grid.part(near), healthy.hole[near].astype(np.float32)
+    soft = np.clip(2 * ndimage.uniform_filter(within, 3), 0, 1)
     box = grid.box_on_scan(soft > 0)
     if box is not None:
         share = grid.to_scan(soft, box=box)
-        replaced = grid.to_scan(grid.curve.inverse(healthy.intensities), box=box)
+        replaced = grid.to_scan(grid.curve.inverse(healthy.intensities[near]), box=box)
         part = volume[box]
         volume[box] = np.where(share > 0, (1 - share) * part + share * replaced, part)
         residual[box] = encoded.scan.voxels[box] - volume[box]
-        hole[box] = grid.to_scan(healthy.hole.astype(np.float32), box=box) > 0.5
+        hole[box] = grid.to_scan(within, box=box) > 0.5
     return volume, residual, hole

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from diffugts.foundation.decoding import decode_box
 from diffugts.inpainting import blended, hole_cells, inpaint, pasted
@@ -76,6 +77,26 @@ def test_the_hole_covers_every_cell_the_mask_touches_and_stays_inside_the_body()
     assert hole_cells(mask, (10, 10, 10), 1, body).sum() > 7
     body[:, :, 20:] = False
     assert not hole_cells(mask, (10, 10, 10), 2, body)[:, :, 5:].any()
+
+
+@pytest.mark.parametrize("dilation", [0, 1, 2])
+def test_only_cells_around_the_mask_are_looked_at_and_the_hole_is_that_of_the_whole_scan(dilation: int) -> None:
+    generator = np.random.default_rng(3)
+    shape, cells = (38, 45, 51), (10, 12, 13)
+    mask = np.zeros(shape, bool)
+    mask[21:38, 2:9, 30:51] = generator.random((17, 7, 21)) < 0.02
+    inside = ndimage.gaussian_filter(generator.random(shape), 3) > 0.5
+
+    def of_whole_cells(array: np.ndarray) -> np.ndarray:
+        filled = np.pad(array, [(0, 4 * n - a) for n, a in zip(cells, shape)]).astype(float)
+        return filled.reshape(10, 4, 12, 4, 13, 4)
+
+    expected = of_whole_cells(mask).max((1, 3, 5)) > 0
+    if dilation:
+        expected = ndimage.binary_dilation(expected, ndimage.generate_binary_structure(3, 2), dilation)
+    expected &= of_whole_cells(inside).mean((1, 3, 5)) > 0.5
+    assert expected.any() and np.array_equal(hole_cells(mask, cells, dilation, inside), expected)
+    assert not hole_cells(np.zeros(shape, bool), cells, dilation, inside).any()
 
 
 def test_a_box_decodes_as_the_whole_scan_does(pipeline, latents) -> None:
