@@ -10,8 +10,10 @@ import torch
 
 from command_line import call
 from diffugts.evaluation import equivalence
+from diffugts.evaluation.foundation_speed import warm_up
 from diffugts.foundation.memory import SMALLEST_TILE_VOXELS, in_tiles_that_fit, tile_voxels
 from diffugts.foundation.tiles import tiles
+from diffugts.maisi.assembly import with_random_weights
 from diffugts.maisi.published import PUBLISHED, published_model
 from diffugts.worker.device import slow_convolutions
 from maisi_files import narrowed
@@ -27,12 +29,41 @@ def test_every_stage_is_timed_with_its_memory(narrow: None) -> None:
     assert done.code == 0, done.err
     facts = json.loads(done.out)
     assert facts["random_weights"] and facts["working_grid"] == "40x32x48"
-    stages = {"grid", "encode", "attend", "denoise", "decode", "results", "marked region", "plain loop"}
+    ours = {"grid", "encode", "attend", "score map", "measure", "body", "hole", "denoise", "decode", "results"}
+    stages = ours | {"marked region", "plain encode", "plain steps", "plain decode"}
     assert set(facts["stages"]) == stages
     assert all(stage["s"] > 0 and stage["peak_mb"] > 0 for stage in facts["stages"].values())
     assert facts["first_description_s"] > facts["second_description_with_new_pseudo_healthy_scan_s"]
     assert facts["second_description_with_new_pseudo_healthy_scan_s"] > facts["second_description_s"] > 0
-    assert facts["plain_loop_to_ours"] > 1
+    assert facts["plain_loop_to_ours"] > 1 and facts["plain_loop_steps_timed"] == 50
+    of_ours = max(stage["peak_mb"] for name, stage in facts["stages"].items() if not name.startswith("plain"))
+    assert facts["peak_mb"] == of_ours, "the plain loop's memory is not ours"
+
+
+def test_a_plain_loop_of_fewer_timed_steps_says_so_and_counts_them_all(narrow: None) -> None:
+    asked = ("--model", "maisi-ct", "--random-weights", "--size", "32x32x32", "--plain-steps", "5", "--json")
+    done = call("bench", *asked)
+    assert done.code == 0, done.err
+    facts = json.loads(done.out)
+    stages = facts["stages"]
+    whole = stages["plain encode"]["s"] + 10 * stages["plain steps"]["s"] + stages["plain decode"]["s"]
+    assert facts["plain_loop_s"] == pytest.approx(whole, abs=0.02)
+    assert facts["plain_loop_steps_timed"] == 5 and any("50 steps 5 were timed" in note for note in facts["notes"])
+
+
+def test_a_gpu_is_warmed_up_by_going_through_every_network() -> None:
+    pipeline = with_random_weights(narrowed(published_model("maisi-ct")))
+    seen: set[str] = set()
+    networks = {
+        "denoiser": pipeline.denoiser.network,
+        "decoder": pipeline.autoencoder.network.decoder.blocks[-1],
+        "encoder": pipeline.autoencoder.network.encoder.blocks[-1],
+        "attention": pipeline.attention.pyramid,
+    }
+    for name, module in networks.items():
+        module.register_forward_hook(lambda *_, name=name: seen.add(name))
+    warm_up(pipeline)
+    assert seen == set(networks)
 
 
 def test_the_command_for_a_gpu_is_told(narrow: None) -> None:

@@ -24,7 +24,10 @@ FIRST, SECOND = "lung cancer", "liver metastasis"
 
 @dataclass(frozen=True)
 class SpeedReport:
-    """Seconds per stage, peak memory in MB and the machine. `first_*` from a scan in memory, `second_*` on the kept scan."""
+    """Seconds per stage, peak memory in MB and the machine. `first_*` from a scan in memory, `second_*` on the kept scan.
+
+    `peak_rss_mb` of the process; `peak_gpu_mb` what tensors took on a GPU before the plain loop, None on a CPU.
+    """
 
     size: str
     first_s: float
@@ -37,7 +40,9 @@ class SpeedReport:
     refine_s: float
     measure_s: float
     plain_loop_s: float
+    plain_loop_steps_timed: int
     peak_rss_mb: float
+    peak_gpu_mb: float | None
     machine: str
     torch: str
 
@@ -64,10 +69,18 @@ def enlarged(scan: Scan, size_xyz: tuple[int, int, int]) -> Scan:
     return Scan(sitk.GetArrayFromImage(resampled), Geometry.of(resampled), scan.modality, scan.sequence, scan.name)
 
 
-def measure_speed(pipeline: DiffuGTSPipeline, scan: Scan, plain_loop: bool = True) -> SpeedReport:
-    """Time the pipeline on a scan, the model being loaded; texts are embedded before, so that both descriptions are alike."""
+def measure_speed(pipeline: DiffuGTSPipeline, scan: Scan, plain_steps: int = PLAIN_STEPS) -> SpeedReport:
+    """Time the pipeline on a scan, the model being loaded; texts are embedded before, so that both descriptions are alike.
+
+    A GPU sees the scan once before. `plain_steps` of the plain loop's steps are timed; 0 leaves the plain loop out.
+    """
+    on_gpu = pipeline.device.type == "cuda"
     pipeline.understand([FIRST, SECOND])
     warm = scan.with_voxels(scan.voxels)
+    if on_gpu:
+        pipeline.encode(warm)
+        torch.cuda.synchronize(pipeline.device)
+        torch.cuda.reset_peak_memory_stats(pipeline.device)
     start = time.perf_counter()
     encoded = pipeline.encode(warm)
     fast = pipeline(encoded, [FIRST], "fast")
@@ -83,6 +96,7 @@ def measure_speed(pipeline: DiffuGTSPipeline, scan: Scan, plain_loop: bool = Tru
     pipeline(encoded, [SECOND], "standard", threshold=threshold)
     second_standard = time.perf_counter() - start
     timings = {**fast.timings_s, **standard.timings_s}
+    peak_gpu_mb = torch.cuda.max_memory_allocated(pipeline.device) / 1e6 if on_gpu else None
     return SpeedReport(
         size="x".join(str(n) for n in scan.geometry.size),
         first_s=first,
@@ -94,23 +108,39 @@ def measure_speed(pipeline: DiffuGTSPipeline, scan: Scan, plain_loop: bool = Tru
         inpaint_s=timings.get("inpaint_s", 0.0),
         refine_s=timings.get("refine_s", 0.0),
         measure_s=timings.get("measure_s", 0.0),
-        plain_loop_s=_plain_loop(pipeline, scan) if plain_loop else float("nan"),
+        plain_loop_s=_plain_loop(pipeline, scan, plain_steps) if plain_steps else float("nan"),
+        plain_loop_steps_timed=plain_steps,
         peak_rss_mb=peak_memory_mb(),
+        peak_gpu_mb=peak_gpu_mb,
         machine=machine(pipeline.device),
         torch=torch.__version__,
     )
 
 
-def _plain_loop(pipeline: DiffuGTSPipeline, scan: Scan) -> float:
-    """The plain way to a pseudo-healthy scan: encode again, 50 steps over the whole volume, decode the whole volume."""
+def _plain_loop(pipeline: DiffuGTSPipeline, scan: Scan, steps: int) -> float:
+    """The plain way to a pseudo-healthy scan: encode again, 50 steps over the whole volume, decode the whole volume.
+
+    Of these steps `steps` are timed, and the others taken to be as long.
+    """
     start = time.perf_counter()
     grid = to_working_grid(scan, pipeline.preset.spacing_mm, pipeline.preset.ct_curve)
     features = read_features(pipeline.autoencoder, pipeline.denoiser, grid.intensities, 0)
     everywhere = np.ones(tuple(features.latents.shape[2:]), bool)
-    result = inpaint(pipeline.denoiser, pipeline.scheduler, features.latents, everywhere, 0, PLAIN_STEPS, 1.0, [0])
+    _wait(pipeline.device)
+    begun = time.perf_counter()
+    result = inpaint(pipeline.denoiser, pipeline.scheduler, features.latents, everywhere, 0, steps, 1.0, [0])
+    _wait(pipeline.device)
+    stepping = time.perf_counter() - begun
     with torch.no_grad(), fast_arithmetic(features.latents.device):
         pipeline.autoencoder.decode(result.latents)
-    return time.perf_counter() - start
+    _wait(pipeline.device)
+    return time.perf_counter() - start + stepping * (PLAIN_STEPS - steps) / steps
+
+
+def _wait(device: torch.device) -> None:
+    """Until a GPU has done what it was asked to: otherwise the clock would read the asking."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def peak_memory_mb() -> float:
