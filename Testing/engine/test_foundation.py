@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from monai.apps.generation.maisi.networks.autoencoderkl_maisi import MaisiGroupNorm3D
+from scipy import ndimage
 
 from diffugts.errors import Cancelled
 from diffugts.foundation.autoencoder import ScanAutoencoder, WholeGroupNorm
@@ -149,3 +150,15 @@ def test_group_normalisation_at_once_is_that_of_monai_group_by_group(precision: 
         said = ours(hidden)
         assert said.dtype == torch.float32
         torch.testing.assert_close(said, theirs(hidden), rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("smoothing", [0.7, 1.5, 3.0])
+def test_the_body_is_opened_and_filled_as_by_the_usual_filters(smoothing: float) -> None:
+    noise = ndimage.gaussian_filter(np.random.default_rng(2).random((9, 40, 33)).astype(np.float32), smoothing)
+    level = float(np.quantile(noise, 0.4))
+    opened = ndimage.binary_opening(noise > level, iterations=1)
+    parts, _ = ndimage.label(opened)
+    largest = parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])
+    expected = np.stack([ndimage.binary_fill_holes(section) for section in largest])
+    assert expected.sum() > largest.sum() > 0, "there is something to fill"
+    assert np.array_equal(filled_body(noise, "CT", level), expected)
