@@ -1,4 +1,7 @@
-"""The real worker around the stand-in pipeline: `python slow_pipeline_worker.py STEP_S [IDLE_RELEASE_S] [GRACE_S]`."""
+"""The real worker around the stand-in pipeline: `python slow_pipeline_worker.py STEP_S [IDLE_RELEASE_S] [GRACE_S]`.
+
+With --picture at the end it draws, as the real one does.
+"""
 
 from __future__ import annotations
 
@@ -18,5 +21,7 @@ if __name__ == "__main__":
 
         return StandInLoader(step_s)(folder, device, progress)
 
-    step_s, idle_release_s, grace_s = [*map(float, sys.argv[1:]), *(None, 300.0, 5.0)[len(sys.argv) - 1 :]]
-    sys.exit(Worker(channel, ModelShelf(load, find=Path), idle_release_s, grace_s).serve())
+    numbers = [float(argument) for argument in sys.argv[1:] if argument != "--picture"]
+    step_s, idle_release_s, grace_s = [*numbers, *(None, 300.0, 5.0)[len(numbers) :]]
+    pictures = "--picture" in sys.argv
+    sys.exit(Worker(channel, ModelShelf(load, find=Path), idle_release_s, grace_s, pictures=pictures).serve())

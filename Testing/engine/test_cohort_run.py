@@ -230,17 +230,20 @@ def test_the_command_gives_what_a_single_run_gives(tmp_path: Path) -> None:
         "cohort", tmp_path / "table.csv", "--output", tmp_path / "out", "--device", "cpu", "--quality", "fast"
     )
     assert many.code == 0, many.err
+    assert "data:image/jpeg" in (tmp_path / "out" / "contact-sheet.html").read_text(encoding="utf-8")
     case = tmp_path / "out" / "cases" / "s"
     single = tmp_path / "single"
     replace(Request.load(case / "request.json"), output=str(single)).save(tmp_path / "single.json")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as the worker has it: sums in another order would differ in their last digits
     try:
-        assert call("run", tmp_path / "single.json", "--no-picture").code == 0
+        assert call("run", tmp_path / "single.json").code == 0
     finally:
         torch.set_num_threads(threads)
     ours, theirs = (ResultManifest.load(folder) for folder in (case / "result", single))
     assert ours.findings == theirs.findings
+    pictures = [[record.sha256 for record in each.files if record.role == "picture"] for each in (ours, theirs)]
+    assert pictures[0] == pictures[1] and len(pictures[0]) == 1
     for record in ours.files:
         if record.role in ("segmentation", "score map", "pseudo-healthy"):
             path = theirs.file(record.role, record.description)

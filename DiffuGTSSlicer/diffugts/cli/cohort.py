@@ -69,9 +69,11 @@ def cohort(
     count = min(workers, len(cases))
     with cohort_shown(len(cases), count) as display:
         outcomes = carry_out_cohort(cases, output.resolve(), [WorkerLink(WORKER) for _ in range(count)], display)
-    path = _write_tables(outcomes, output, found.passed_over, parquet if parquet is not None else parquet_is_possible())
+    with_parquet = parquet if parquet is not None else parquet_is_possible()
+    table, sheet = _write_reports(outcomes, output, found.passed_over, with_parquet)
     failed = [outcome for outcome in outcomes if outcome.manifest is None]
-    typer.echo(f"{len(outcomes) - len(failed)} of {len(outcomes)} cases are finished; the findings are in {path}.")
+    typer.echo(f"{len(outcomes) - len(failed)} of {len(outcomes)} cases are finished; the findings are in {table}.")
+    typer.echo(f"To look through them: {sheet}")
     if parquet is None and not parquet_is_possible():
         typer.echo(MISSING, err=True)
     for outcome in failed:
@@ -94,19 +96,22 @@ def _cases(scans: Path, prompts: list[str], output: Path, options: Mapping[str, 
     return FoundCases(tuple(read_table(scans, options)), ())
 
 
-def _write_tables(outcomes: Sequence[Outcome], output: Path, passed_over: Sequence[PassedOver], parquet: bool) -> Path:
-    """The findings as CSV, whose path is returned, and as Parquet. Raises ResultError."""
+def _write_reports(
+    outcomes: Sequence[Outcome], output: Path, passed_over: Sequence[PassedOver], parquet: bool
+) -> tuple[Path, Path]:
+    """The findings as CSV, as Parquet, and the contact sheet; the paths of the first and the last. Raises ResultError."""
+    from diffugts.cohort.contact_sheet import write_contact_sheet
     from diffugts.cohort.findings_parquet import write_findings_parquet
     from diffugts.cohort.findings_table import write_findings_table
 
-    path = output / "findings.csv"
-    try:
-        write_findings_table(outcomes, path, passed_over)
-        if parquet:
-            path = path.with_suffix(".parquet")
-            write_findings_parquet(outcomes, path, passed_over)
-    except OSError as error:  # a spreadsheet on Windows holds the file it shows
-        raise ResultError(
-            f"The table '{path}' cannot be written: {error}. Close it elsewhere and start the cohort again."
-        ) from error
-    return output / "findings.csv"
+    writers = {"findings.csv": write_findings_table, "contact-sheet.html": write_contact_sheet}
+    if parquet:
+        writers["findings.parquet"] = write_findings_parquet
+    for name, write in writers.items():
+        try:
+            write(outcomes, output / name, passed_over)
+        except OSError as error:  # a spreadsheet on Windows holds the file it shows
+            raise ResultError(
+                f"'{output / name}' cannot be written: {error}. Close it elsewhere and start the cohort again."
+            ) from error
+    return output / "findings.csv", output / "contact-sheet.html"

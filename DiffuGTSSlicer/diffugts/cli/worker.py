@@ -15,6 +15,7 @@ def worker(
     keep_mb: Annotated[
         int | None, typer.Option(help="Most memory for the features of earlier scans. [default: a fifth, at most 4096]")
     ] = None,
+    picture: Annotated[bool, typer.Option(help="Draw a picture of each finding, as `diffugts run` does.")] = False,
 ) -> None:
     """Serve jobs as JSON lines on standard input and output, until the input ends."""
     from diffugts.worker.channel import Channel
@@ -25,4 +26,5 @@ def worker(
     from diffugts.worker.shelf import ModelShelf
 
     shelf = ModelShelf(most_feature_bytes=None if keep_mb is None else keep_mb << 20)
-    raise typer.Exit(Worker(channel, shelf, idle_release if idle_release > 0 else None).serve())
+    worker = Worker(channel, shelf, idle_release if idle_release > 0 else None, pictures=picture)
+    raise typer.Exit(worker.serve())

@@ -18,7 +18,7 @@ from diffugts.errors import DiffuGTSError, InstallationError, ResultError
 from diffugts.protocol import Event, ResultManifest
 from diffugts.worker.link import Link, WorkerLost
 
-WORKER = (sys.executable, "-m", "diffugts", "worker", "--idle-release", "0", "--keep-mb", "0")
+WORKER = (sys.executable, "-m", "diffugts", "worker", "--idle-release", "0", "--keep-mb", "0", "--picture")
 """A worker's command line: no scan comes twice, so nothing of one is kept, and the model always is."""
 
 LOCK = ".cohort.lock"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -17,22 +16,12 @@ from diffugts.evaluation.report import VERDICT_HEAD, methods_of, verdict_rows, w
 from diffugts.evaluation.run import EvaluationRun
 from diffugts.evaluation.statistics import RESAMPLES
 from diffugts.evaluation.summary import MEASURES, Summary
+from diffugts.findings.html_page import figure, page, table
 
 REPORT_FILE = "report.html"
 
 STYLE = """
-:root { color-scheme: light dark; --line: #8884; --quiet: #777; --dot: #2f86d6; --mean: #d9741f; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 1360px; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.6rem; margin-bottom: .2rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
-p.quiet, figcaption, small { color: var(--quiet); }
-div.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 13px; }
-th, td { padding: .25rem .55rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
-th { vertical-align: bottom; } td:first-child, th:first-child, .text { text-align: left; }
-figure { margin: 1rem 0 1.6rem; } figure img { max-width: 100%; border-radius: 4px; display: block; }
-figcaption { margin-top: .3rem; } figcaption b { color: CanvasText; }
 svg text { fill: currentColor; font-size: 12px; }
-pre { font-size: 12px; overflow-x: auto; } details { margin: .6rem 0; }
 span.truth { color: #2a9d4f; } span.mask { color: #d9741f; }
 """
 
@@ -68,22 +57,17 @@ def write_html(run: EvaluationRun, records: Sequence[CaseRecord], summary: Summa
     if summary.verdicts:
         parts += [
             "<h2>What a verdict was worth</h2>",
-            _table(list(VERDICT_HEAD), verdict_rows(summary), text_columns=(1,)),
+            table(list(VERDICT_HEAD), verdict_rows(summary), text_columns=(1,)),
         ]
     if summary.reliability.get(method):
         parts += ["<h2>Do the scores mean what they say?</h2>", reliability_diagram(summary.reliability[method])]
     parts += ["<h2>All cases</h2>", _cases([*ill, *free], method)]
     failed = [(r.name, r.failure or "") for r in records if r.failure]
     if failed:
-        parts += ["<h2>Not evaluated</h2>", _table(["case", "why"], failed, text_columns=(1,))]
+        parts += ["<h2>Not evaluated</h2>", table(["case", "why"], failed, text_columns=(1,))]
     parts += ["<h2>How this was measured</h2>", MEASURED, _facts(run.facts)]
-    page = (
-        "<!DOCTYPE html><html lang=en><head><meta charset=utf-8><title>DiffuGTS evaluation</title>"
-        '<meta name=viewport content="width=device-width, initial-scale=1">'
-        f"<style>{STYLE}</style></head><body>{''.join(parts)}</body></html>\n"
-    )
     path = run.folder / REPORT_FILE
-    path.write_text(page, encoding="utf-8")
+    path.write_text(page("DiffuGTS evaluation", parts, STYLE), encoding="utf-8")
     return path
 
 
@@ -113,7 +97,7 @@ def _means(summary: Summary) -> str:
     for g in summary.groups:
         means = [with_interval(g.means[m], 1 if m == "hd95_mm" else 3) for m in MEASURES]
         rows.append([g.group, g.method, g.cases, *means, f"{g.precision:.2f}", f"{g.recall:.2f}", f"{g.seconds:.1f}"])
-    return _table(head, rows, text_columns=(1,))
+    return table(head, rows, text_columns=(1,))
 
 
 def _tumour_free(summary: Summary) -> str:
@@ -122,7 +106,7 @@ def _tumour_free(summary: Summary) -> str:
     for s in summary.tumour_free:
         silent = f"{s.silent} ({s.silent_low:.2f} to {s.silent_high:.2f})"
         rows.append([s.group, s.method, s.scans, with_interval(s.marked_ml, 1), silent, s.found])
-    return _table(head, rows, text_columns=(1,))
+    return table(head, rows, text_columns=(1,))
 
 
 def _sizes(summary: Summary) -> str:
@@ -131,7 +115,7 @@ def _sizes(summary: Summary) -> str:
     for s in summary.sizes:
         recall = f"{s.detected / s.lesions:.2f} ({s.recall_low:.2f} to {s.recall_high:.2f})"
         rows.append([s.group, s.method, s.size, s.lesions, s.detected, recall, f"{s.mean_dsc:.3f}"])
-    return _table(head, rows, text_columns=(1, 2))
+    return table(head, rows, text_columns=(1, 2))
 
 
 def _cases(records: Sequence[CaseRecord], method: str) -> str:
@@ -146,7 +130,7 @@ def _cases(records: Sequence[CaseRecord], method: str) -> str:
         volumes = [f"{r.truth_ml:.1f}", f"{o.found_ml:.1f}"]
         last = [f.verdict, f"{f.highest_score:.2f}", f"{f.seconds:.1f}"]
         rows.append([r.name, r.folder, r.description, *volumes, *agreement, *counts, *last])
-    return _table(head, rows, text_columns=(1, 2, 11))
+    return table(head, rows, text_columns=(1, 2, 11))
 
 
 def _pictures(run: EvaluationRun, records: Sequence[CaseRecord], method: str) -> Iterable[str]:
@@ -170,11 +154,8 @@ def _false_alarm(run: EvaluationRun, records: Sequence[CaseRecord], method: str)
 
 def _picture(run: EvaluationRun, record: CaseRecord, method: str, caption: str) -> str:
     path = run.case_folder(record) / f"{method}.png"
-    if not path.is_file():
-        return f"<figure><figcaption>{caption} (no picture was drawn)</figcaption></figure>"
-    data = base64.b64encode(path.read_bytes()).decode("ascii")
     words = f"{record.name}: scan, truth, mask, score map and pseudo-healthy scan"
-    return f'<figure><img alt="{escape(words)}" src="data:image/png;base64,{data}"><figcaption>{caption}</figcaption></figure>'
+    return figure(path.read_bytes() if path.is_file() else None, "png", words, caption)
 
 
 def _strips(records: Sequence[CaseRecord], method: str) -> str:
@@ -206,15 +187,6 @@ def _strips(records: Sequence[CaseRecord], method: str) -> str:
         + "".join(parts)
         + "</svg></div><p class=quiet>A dot is a case's DSC, the bar the group's mean.</p>"
     )
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[object]], text_columns: Sequence[int] = ()) -> str:
-    def line(tag: str, cells: Sequence[object]) -> str:
-        marks = (" class=text" if number in text_columns else "" for number in range(len(cells)))
-        return "".join(f"<{tag}{mark}>{escape(str(cell))}</{tag}>" for mark, cell in zip(marks, cells))
-
-    lines = [f"<tr>{line('th', head)}</tr>", *(f"<tr>{line('td', row)}</tr>" for row in rows)]
-    return "<div class=wide><table>" + "".join(lines) + "</table></div>"
 
 
 def _facts(facts: dict[str, Any]) -> str:

@@ -53,6 +53,7 @@ class Worker:
         idle_release_s: seconds without a job after which everything kept is let go; None never.
         grace_s: seconds a running job has to stop when the input has ended, before the process ends without it.
         end_process: ends the process at once, with an exit status.
+        pictures: whether results have a picture of each finding.
     """
 
     def __init__(
@@ -62,8 +63,9 @@ class Worker:
         idle_release_s: float | None = IDLE_RELEASE_S,
         grace_s: float = GRACE_S,
         end_process: Callable[[int], object] = os._exit,
+        pictures: bool = False,
     ) -> None:
-        self._channel, self._shelf = channel, shelf
+        self._channel, self._shelf, self._pictures = channel, shelf, pictures
         self._idle_release_s, self._grace_s, self._end_process = idle_release_s, grace_s, end_process
         self._jobs = JobQueue(self._tell)
         self._times = StageTimes()
@@ -130,7 +132,7 @@ class Worker:
         tracker = ProgressTracker(
             request.quality, report, job.check, self._times, descriptions=len(request.descriptions)
         )
-        manifest = run_request(request, self._shelf, tracker)
+        manifest = run_request(request, self._shelf, tracker, self._pictures)
         if manifest.status == DONE:
             tracker.finished()
         return manifest
