@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from diffugts.cli.segment import DeviceOption, Modality, ModelOption, QualityOption
+from diffugts.cli.segment import Modality, ModelOption, QualityOption
 from diffugts.errors import DiffuGTSError, RequestError, ResultError
 from diffugts.protocol import Quality
 
@@ -36,9 +36,16 @@ def cohort(
         typer.Option(help="With a folder: what to look for in every scan; may be given several times."),
     ] = None,
     modality: Annotated[Modality | None, typer.Option(help="Of scans that do not say it.")] = None,
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes at once, each with a model of its own.")] = 1,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=256, help="Processes at once, each with a model of its own. [default: one on each GPU, or one]"
+        ),
+    ] = None,
     quality: QualityOption = Quality.STANDARD,
-    device: DeviceOption = "auto",
+    device: Annotated[
+        str, typer.Option(help="auto: every GPU that works, or the processor; cpu; mps; cuda:0,cuda:1: these GPUs.")
+    ] = "auto",
     model: ModelOption = "compact",
     parquet: Annotated[
         bool | None, typer.Option(help="Write the findings as Parquet, too. [default: where pyarrow is installed]")
@@ -47,6 +54,7 @@ def cohort(
     """Segment many scans; started again, it goes on where it was stopped (docs/cohorts.md)."""
     from diffugts.cli.cohort_display import cohort_shown
     from diffugts.cli.display import printable
+    from diffugts.cohort.devices import workplaces
     from diffugts.cohort.findings_parquet import MISSING, parquet_is_possible, require_parquet
     from diffugts.cohort.run import WORKER, carry_out_cohort
     from diffugts.worker.link import WorkerLink
@@ -55,9 +63,12 @@ def cohort(
         require_parquet()
     if Path(model).is_dir():
         model = str(Path(model).resolve())
+    places = workplaces(device, workers)
+    for note in places.notes:
+        typer.echo(note, err=True)
     stated = modality.value if modality else None
     found = _cases(
-        scans, prompt or [], output, {"quality": quality, "device": device, "model": model, "modality": stated}
+        scans, prompt or [], output, {"quality": quality, "device": places.device, "model": model, "modality": stated}
     )
     cases = found.cases
     for each in found.passed_over[:MOST_TOLD]:
@@ -66,9 +77,9 @@ def cohort(
         typer.echo(f"{len(found.passed_over)} were passed over; all are in the table of findings.", err=True)
     if found.other_files:
         typer.echo(f"{found.other_files} files in the folder are neither images nor DICOM.", err=True)
-    count = min(workers, len(cases))
-    with cohort_shown(len(cases), count) as display:
-        outcomes = carry_out_cohort(cases, output.resolve(), [WorkerLink(WORKER) for _ in range(count)], display)
+    links = [WorkerLink(WORKER, variables) for variables in places.variables[: len(cases)]]
+    with cohort_shown(len(cases), len(links)) as display:
+        outcomes = carry_out_cohort(cases, output.resolve(), links, display)
     with_parquet = parquet if parquet is not None else parquet_is_possible()
     table, sheet = _write_reports(outcomes, output, found.passed_over, with_parquet)
     failed = [outcome for outcome in outcomes if outcome.manifest is None]
