@@ -72,6 +72,8 @@ class Host:
         from PySide6 import QtCore
 
         self.application.processEvents()
+        # What Slicer's own event loop does at its next turn, and events processed outside of a loop leave undone.
+        QtCore.QCoreApplication.sendPostedEvents(None, QtCore.QEvent.Type.DeferredDelete.value)
         if milliseconds:
             loop = QtCore.QEventLoop()
             QtCore.QTimer.singleShot(milliseconds, loop.quit)

@@ -24,6 +24,8 @@ class Observations:
             observer = self._observer()
             if observer is not None and Shiboken.isValid(observer):
                 method(observer)
+            else:
+                self.end()
 
         self._tags.append((observed, observed.AddObserver(event, relay)))
         _KEPT.add(self)
