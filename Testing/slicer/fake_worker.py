@@ -2,8 +2,9 @@
 
     python fake_worker.py MODE [STATE_FOLDER]
 
-With a state folder, a misbehaviour that ends the process happens to the first job only, so that a test can watch the
-next job get a new worker.
+"slow" computes for five seconds, long enough to be interrupted at leisure; "unhurried" for half a second, long enough
+for the scene to change meanwhile. With a state folder, a misbehaviour that ends the process happens to the first job
+only, so that a test can watch the next job get a new worker.
 """
 
 from __future__ import annotations
@@ -109,8 +110,9 @@ def carry_out(job: str, path: str) -> None:
             child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
             tell("log", message=f"child {child.pid}")
         time.sleep(600)
-    waits = MODE == "slow" or MODE.startswith("keeps")
-    for step in range(100 if waits else 2):
+    waits = MODE in ("slow", "unhurried") or MODE.startswith("keeps")
+    steps = 2 if not waits else 10 if MODE == "unhurried" else 100
+    for step in range(steps):
         progress(job, "encoding", step, 100, step / 100)
         if CANCELLED.wait(0.05 if waits else 0.0):
             if MODE.startswith("keeps"):

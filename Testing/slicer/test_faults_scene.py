@@ -23,7 +23,7 @@ from DiffuGTSSlicerLib.results import nodes_of_result
 
 @pytest.fixture
 def bench(scene, tmp_path: Path) -> Iterator[JobBench]:
-    with job_bench(scene, tmp_path / "jobs", fake_worker("slow")) as opened:
+    with job_bench(scene, tmp_path / "jobs", fake_worker("unhurried")) as opened:
         yield opened
 
 
@@ -55,7 +55,7 @@ def test_an_earlier_segmentation_deleted_while_the_worker_runs_does_not_come_bac
     first = bench.run(freeze_order(volume, ("mass",)))
     segmentation = scene.GetNodeByID(first.result.segmentation_id)
     bench.queue.restart_worker()
-    bench.command = fake_worker("slow")
+    bench.command = fake_worker("unhurried")
     second = bench.run(freeze_order(volume, ("cyst",)), while_running(lambda job: scene.RemoveNode(segmentation)))
     assert second.state is JobState.DONE, second.reason
     assert "segmentation" not in nodes_of_result(scene, first.name)

@@ -206,25 +206,31 @@ def test_a_model_folder_that_is_missing_is_a_sentence(bench, tmp_path: Path):
     assert "Traceback" not in job.reason
 
 
-@pytest.mark.parametrize("damage", ["cut off weights", "no weights", "broken settings"])
-def test_a_damaged_model_folder_is_a_sentence_and_a_repaired_one_works(bench, tmp_path: Path, damage: str):
+def cut_off_weights(model: Path) -> None:
+    os.truncate(next((model / "denoiser").glob("*.safetensors")), 1000)
+
+
+def lose_weights(model: Path) -> None:
+    next((model / "denoiser").glob("*.safetensors")).unlink()
+
+
+def break_settings(model: Path) -> None:
+    (model / "preset.json").write_text('{"name": ')
+
+
+def test_a_damaged_model_folder_is_a_sentence_and_a_repaired_one_works(bench, tmp_path: Path):
     pytest.importorskip("torch")
-    model = tmp_path / "Modell é"
-    shutil.copytree(COMPACT, model)
-    weights = next((model / "denoiser").glob("*.safetensors"))
-    if damage == "cut off weights":
-        os.truncate(weights, 1000)
-    elif damage == "no weights":
-        weights.unlink()
-    else:
-        (model / "preset.json").write_text('{"name": ')
-    order = freeze_order(made_volume(), ("liver tumour",), modality="CT", model=str(model), quality="fast")
-    b = bench(engine_worker())
-    job = b.run(order)
-    assert job.state is JobState.FAILED
-    assert "Modell é" in job.reason and ("nstall" in job.reason) and "Traceback" not in job.reason
-    shutil.rmtree(model)
-    shutil.copytree(COMPACT, model)
-    again = b.run(order)
-    assert again.state is JobState.DONE, again.reason
-    assert len(b.workers) == 1
+    volume, b = made_volume(), bench(engine_worker())
+    for damage in (cut_off_weights, lose_weights, break_settings):
+        model = tmp_path / f"Modell é {damage.__name__}"
+        shutil.copytree(COMPACT, model)
+        damage(model)
+        order = freeze_order(volume, ("liver tumour",), modality="CT", model=str(model), quality="fast")
+        job = b.run(order)
+        assert job.state is JobState.FAILED, damage
+        assert model.name in job.reason and ("nstall" in job.reason) and "Traceback" not in job.reason
+        shutil.rmtree(model)
+        shutil.copytree(COMPACT, model)
+        again = b.run(order)
+        assert again.state is JobState.DONE, f"{damage}: {again.reason}"
+    assert len(b.workers) == 1, "no damage ends the worker"
