@@ -100,7 +100,7 @@ def test_a_volume_under_a_transform_gets_its_result_where_it_is_seen(scene, queu
 
 
 def test_the_volume_deleted_while_the_worker_runs_costs_nothing(scene, queue_of):
-    volume, queue = made_volume(), queue_of("slow")
+    volume, queue = made_volume(), queue_of("unhurried")
     job = queue.add(freeze_order(volume, ("liver tumour",)))
     until(queue, lambda: job.progress.stage == "encoding")
     scene.RemoveNode(volume)

@@ -227,7 +227,7 @@ def test_several_volumes_wait_in_line_and_each_can_be_cancelled(host, panel, env
 
 
 def test_the_result_belongs_to_the_volume_of_the_click_whatever_is_selected_then(host, panel, environment):
-    environment.mode = "slow"
+    environment.mode = "unhurried"
     volume = ask(panel)
     roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "R")
     panel.ui.roiSelector.setCurrentNode(roi)
@@ -248,7 +248,7 @@ def test_the_result_belongs_to_the_volume_of_the_click_whatever_is_selected_then
 
 
 def test_the_volume_deleted_while_its_job_runs_costs_nothing(host, panel, environment):
-    environment.mode = "slow"
+    environment.mode = "unhurried"
     volume = ask(panel)
     job = start(panel)
     until_encoding(host, job)
@@ -279,7 +279,7 @@ def test_the_scene_closed_while_a_job_runs_stays_empty_and_the_worker_is_kept(ho
 
 
 def test_leaving_the_module_leaves_the_job_running(host, panel, environment):
-    environment.mode = "slow"
+    environment.mode = "unhurried"
     ask(panel)
     job = start(panel)
     until_encoding(host, job)
