@@ -1,0 +1,194 @@
+"""A cohort on a Ray cluster of machines on this one: the same case folders, a lost machine, a killed command; needs Ray."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from command_line import call, call_process
+from diffugts.errors import InstallationError, RequestError
+from diffugts.protocol import Event, ResultManifest
+from job_folders import write_scan
+from test_cohort_run import Heard, made_cases
+from worker_process import HERE, environment
+
+try:
+    import ray
+    from ray.cluster_utils import Cluster
+except ImportError:
+    ray = None
+
+needs_ray = pytest.mark.skipif(ray is None, reason="the extra 'ray' is not installed")
+
+
+def test_without_ray_it_is_said_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ray", "diffugts.cohort.on_ray", "diffugts.worker.on_ray"):
+        monkeypatch.setitem(sys.modules, name, None)
+    write_scan(tmp_path / "s.nrrd")
+    asked = call("cohort", tmp_path, "--output", tmp_path / "out", "--prompt", "cyst", "--ray", "auto")
+    assert asked.code == InstallationError.exit_code and "diffugts[ray]" in asked.err
+    assert not (tmp_path / "out").exists()
+
+
+@needs_ray
+def test_what_each_worker_takes_of_the_cluster() -> None:
+    from diffugts.cohort.on_ray import Machine, Share, share_of
+
+    small, large, gpus = Machine(4, 0), Machine(16, 0), Machine(32, 4)
+    assert share_of([small, gpus, gpus], "auto", None) == Share(8, 8, 1)
+    assert share_of([small, gpus], "cuda", 2) == Share(2, 8, 1)
+    assert share_of([small, large], "auto", None) == Share(2, 8, 0), "as many as there are machines"
+    assert share_of([small, large], "cpu", 5) == Share(5, 4, 0)
+    assert share_of([gpus], "cpu", None) == Share(1, 32, 0)
+    assert share_of([small], "auto", 9) == Share(9, 1, 0), "more than there is place for wait"
+    for machines, device, words in (
+        ([small], "cuda", "no GPU"),
+        ([small], "cuda:0,cuda:1", "Ray gives each worker"),
+        ([Machine(0, 0)], "auto", "no processor core"),
+    ):
+        with pytest.raises(RequestError, match=words):
+            share_of(machines, device, None)
+
+
+@pytest.fixture
+def machines() -> Iterator[Cluster]:
+    """A head without cores and two machines with one each."""
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    cluster.add_node(num_cpus=1)
+    cluster.add_node(num_cpus=1)
+    cluster.wait_for_nodes()
+    yield cluster
+    ray.shutdown()
+    cluster.shutdown()
+
+
+class HeardEarly(Heard):
+    """Calls `when_busy` once so many cases are being encoded at the same time."""
+
+    def __init__(self, count: int, when_busy: threading.Event) -> None:
+        super().__init__()
+        self._count, self._when_busy = count, when_busy
+
+    def progress(self, case, event: Event) -> None:
+        super().progress(case, event)
+        if len({name for name, what in self.told if what == "encoding"}) >= self._count:
+            self._when_busy.set()
+
+
+def with_ray() -> dict[str, str]:
+    """The environment of a command that finds Ray wherever this test has it from."""
+    return {"PYTHONPATH": os.pathsep.join((environment()["PYTHONPATH"], *filter(None, sys.path)))}
+
+
+def stand_in(step_s: float) -> tuple[str, ...]:
+    from diffugts.worker.on_ray import OWN_PYTHON
+
+    return OWN_PYTHON, str(HERE / "slow_pipeline_worker.py"), str(step_s)
+
+
+@needs_ray
+@pytest.mark.slow
+def test_two_machines_do_the_cases_and_what_is_finished_is_kept(tmp_path: Path, machines: Cluster) -> None:
+    from diffugts.cohort.on_ray import cluster, links, share_of
+    from diffugts.cohort.run import carry_out_cohort
+
+    cases = made_cases(tmp_path, 4)
+    (tmp_path / "s1.nrrd").write_bytes(b"no scan")
+    with cluster(machines.address) as met:
+        assert sorted(machine.cores for machine in met) == [0, 1, 1]
+        share = share_of(met, "cpu", None)
+        outcomes = carry_out_cohort(cases, tmp_path / "out", links(share, 4, stand_in(0.02)), Heard())
+        assert [o.manifest is not None for o in outcomes] == [True, False, True, True] and outcomes[1].failure
+        again = carry_out_cohort(cases, tmp_path / "out", links(share, 4, stand_in(0.02)), Heard())
+    assert [o.earlier for o in again] == [True, False, True, True]
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_lost_machine_is_outlived_and_its_case_done_on_another(tmp_path: Path, machines: Cluster) -> None:
+    from diffugts.cohort.on_ray import cluster, links, share_of
+    from diffugts.cohort.run import carry_out_cohort
+
+    cases = made_cases(tmp_path, 4)
+    busy = threading.Event()
+    heard = HeardEarly(2, busy)
+
+    def lose_one() -> None:
+        busy.wait(120)
+        machines.remove_node(machines.list_all_nodes()[-1], allow_graceful=False)
+
+    losing = threading.Thread(target=lose_one)
+    losing.start()
+    with cluster(machines.address) as met:
+        outcomes = carry_out_cohort(cases, tmp_path / "out", links(share_of(met, "cpu", None), 4, stand_in(0.3)), heard)
+    losing.join()
+    assert busy.is_set(), "both machines were at work"
+    assert [o.failure for o in outcomes] == [""] * 4
+    assert sum(what == "began" for _, what in heard.told) == 5, "the case of the lost machine began again"
+
+
+@needs_ray
+@pytest.mark.slow
+def test_the_command_on_a_cluster_killed_and_started_again(tmp_path: Path, machines: Cluster) -> None:
+    (tmp_path / "scans").mkdir()
+    for number in range(3):
+        write_scan(tmp_path / "scans" / f"s{number}_MR.nrrd", seed=number)
+    asked = ["cohort", tmp_path / "scans", "--output", tmp_path / "out", "--prompt", "cyst", "--quality", "fast"]
+    asked += ["--ray", machines.address, "--device", "cpu", "--workers", "2"]
+    before = set(psutil.pids())
+    process = subprocess.Popen(
+        [sys.executable, "-m", "diffugts", *map(str, asked)],
+        env=environment(**with_ray()),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    first = next(line for line in process.stderr if line.startswith("1/3"))
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    end = time.monotonic() + 60
+    while left := [pid for pid in set(psutil.pids()) - before if is_worker(pid)]:
+        assert time.monotonic() < end, f"workers {left} outlived the command"
+        time.sleep(0.2)
+    again = call_process(*asked, **with_ray())
+    assert again.code == 0, again.err
+    name = first.split()[1].rstrip(":")
+    assert f"{name}: done before" in again.err and "3 of 3 cases are finished" in again.out
+    for number in range(3):
+        ResultManifest.load(tmp_path / "out" / "cases" / f"s{number}_MR" / "result")
+
+
+def is_worker(pid: int) -> bool:
+    try:
+        return "--idle-release" in psutil.Process(pid).cmdline()
+    except psutil.Error:
+        return False
+
+
+@needs_ray
+@pytest.mark.slow
+def test_an_address_without_a_cluster_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    write_scan(tmp_path / "s.nrrd")
+    asked = call_process(
+        "cohort",
+        tmp_path,
+        "--output",
+        tmp_path / "out",
+        "--prompt",
+        "cyst",
+        "--ray",
+        "auto",
+        RAY_ADDRESS="",
+        **with_ray(),
+    )
+    assert asked.code == RequestError.exit_code, asked.err
+    assert "no Ray cluster at 'auto'" in asked.err and "Traceback" not in asked.err
