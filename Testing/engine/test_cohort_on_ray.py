@@ -18,7 +18,7 @@ from command_line import call, call_process
 from diffugts.errors import InstallationError, RequestError
 from diffugts.protocol import Event, ResultManifest
 from job_folders import write_scan
-from test_cohort_run import Heard, made_cases
+from test_cohort_run import STAGES, Heard, made_cases, require_whole_and_nothing_else
 from worker_process import HERE, environment
 
 try:
@@ -134,6 +134,44 @@ def test_a_lost_machine_is_outlived_and_its_case_done_on_another(tmp_path: Path,
     assert busy.is_set(), "both machines were at work"
     assert [o.failure for o in outcomes] == [""] * 4
     assert sum(what == "began" for _, what in heard.told) == 5, "the case of the lost machine began again"
+
+
+def actor_pid() -> int:
+    """The process of the one actor."""
+    (pid,) = [process.pid for process in psutil.process_iter() if actor_named(process)]
+    return pid
+
+
+def actor_named(process: psutil.Process) -> bool:
+    try:
+        return process.cmdline()[:1] != [] and process.cmdline()[0].startswith("ray::WorkerActor")
+    except psutil.Error:
+        return False
+
+
+class KillingActors(Heard):
+    """Kills the actor (-9) at another stage of every case."""
+
+    def progress(self, case, event: Event) -> None:
+        at = (case.name, event.fields["stage"])
+        first = at not in self.told
+        super().progress(case, event)
+        if first and at == (case.name, STAGES[int(case.name[1:])]):
+            os.kill(actor_pid(), signal.SIGKILL)
+
+
+@needs_ray
+@pytest.mark.slow
+def test_an_actor_killed_at_any_stage_costs_nothing_but_time(tmp_path: Path, machines: Cluster) -> None:
+    from diffugts.cohort.on_ray import Share, cluster, links
+    from diffugts.cohort.run import carry_out_cohort
+
+    cases, heard = made_cases(tmp_path, len(STAGES)), KillingActors()
+    with cluster(machines.address):
+        outcomes = carry_out_cohort(cases, tmp_path / "out", links(Share(1, 1, 0), 1, stand_in(0.05)), heard)
+    assert [o.failure for o in outcomes] == [""] * len(STAGES)
+    assert all(heard.told.count((case.name, "began")) == 2 for case in cases), "each began again once"
+    require_whole_and_nothing_else(cases, tmp_path / "out")
 
 
 @needs_ray

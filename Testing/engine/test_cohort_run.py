@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from diffugts.cohort.findings_table import write_findings_table
 from diffugts.cohort.run import LOCK, MOST_ATTEMPTS, Outcome, carry_out_cohort
 from diffugts.cohort.table import Case, read_table
 from diffugts.errors import InstallationError, RequestError, ResultError
-from diffugts.protocol import Event, Region, Request, ResultManifest
+from diffugts.protocol import Event, Region, Request, ResultManifest, Stage
 from diffugts.worker.link import WorkerLink
 from job_folders import write_scan
 from worker_process import HERE, environment
@@ -120,6 +121,41 @@ def test_killed_in_the_middle_it_goes_on_and_redoes_only_what_was_not_finished(t
     assert outcomes[0].earlier and not outcomes[2].earlier
 
 
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX systems")
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_it_ends_its_workers_and_leaves_nothing_half_written(tmp_path: Path, how: signal.Signals) -> None:
+    cases = made_cases(tmp_path, 2)
+    program = (
+        "import signal, sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import test_cohort_run as t\n"
+        "from diffugts.cohort.table import read_table\n"
+        "signal.signal(signal.SIGTERM, signal.default_int_handler)  # as the command has it\n"
+        "f = Path(sys.argv[2]); o = {'model': str(f / 'model'), 'device': 'cpu', 'modality': 'MR'}\n"
+        "links = [t.worker(0.2), t.worker(0.2)]\n"
+        "try: t.carry_out_cohort(read_table(f / 'table.csv', o), f / 'out', links, t.Heard())\n"
+        "except KeyboardInterrupt: print('stopped')"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(HERE), str(tmp_path)],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    end = time.monotonic() + 60
+    while len(children := psutil.Process(process.pid).children()) < 2 or not all(
+        (tmp_path / "out" / "cases" / case.name / "request.json").is_file() for case in cases
+    ):
+        assert process.poll() is None and time.monotonic() < end
+        time.sleep(0.02)
+    time.sleep(0.5)
+    process.send_signal(how)
+    out, err = process.communicate(timeout=30)
+    assert (out, err) == ("stopped\n", "")
+    assert not psutil.wait_procs(children, 10)[1]
+    for case in cases:
+        assert [path.name for path in (tmp_path / "out" / "cases" / case.name).iterdir()] == ["request.json"]
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -162,6 +198,61 @@ def test_a_worker_killed_in_a_case_is_replaced_and_the_case_done(tmp_path: Path)
     outcomes = carry_out_cohort(cases, tmp_path / "out", [slow], heard)
     assert [o.failure for o in outcomes] == ["", ""]
     assert len(pids) == 1 and sum(what == "began" for _, what in heard.told) == 3
+
+
+class Killing(Heard):
+    """A listener that kills a process (-9) the first time that a case named `case` is at a stage."""
+
+    def __init__(self, stage: str, case: str, pid: Callable[[], int | None]) -> None:
+        super().__init__()
+        self._stage, self._case, self._pid = stage, case, pid
+
+    def progress(self, case: Case, event: Event) -> None:
+        at = (case.name, event.fields["stage"])
+        first = at == (self._case, self._stage) and at not in self.told
+        super().progress(case, event)
+        if first:
+            os.kill(self._pid() or 0, signal.SIGKILL)
+
+
+def require_whole_and_nothing_else(cases: list[Case], output: Path) -> None:
+    """Every case has a whole result, and nothing that a killed process has left beside it."""
+    for case in cases:
+        folder = CaseFolder(output, case)
+        assert folder.finished() is not None
+        assert {path.name for path in folder.folder.iterdir()} == {"request.json", "finished.json", "result"}
+
+
+STAGES = [stage.value for stage in Stage if stage is not Stage.LOADING]
+"""Loading the stand-in takes no time that a job could be killed in."""
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_worker_killed_at_any_stage_costs_nothing_but_time(tmp_path: Path, stage: str) -> None:
+    cases = made_cases(tmp_path, 2)
+    link = worker(0.03)
+    heard = Killing(stage, "s1", lambda: link.pid)
+    outcomes = carry_out_cohort(cases, tmp_path / "out", [link], heard)
+    assert [o.failure for o in outcomes] == ["", ""]
+    assert heard.told.count(("s1", "began")) == 2 and heard.told.count(("s0", "began")) == 1
+    require_whole_and_nothing_else(cases, tmp_path / "out")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_command_killed_at_any_stage_loses_no_finished_case(tmp_path: Path, stage: str) -> None:
+    cases = made_cases(tmp_path, 2)
+    program = (
+        "import os, sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import test_cohort_run as t\n"
+        "from diffugts.cohort.table import read_table\n"
+        "f = Path(sys.argv[2]); o = {'model': str(f / 'model'), 'device': 'cpu', 'modality': 'MR'}\n"
+        "heard = t.Killing(sys.argv[3], 's1', os.getpid)\n"
+        "t.carry_out_cohort(read_table(f / 'table.csv', o), f / 'out', [t.worker(0.03)], heard)"
+    )
+    killed = subprocess.run([sys.executable, "-c", program, str(HERE), str(tmp_path), stage], env=environment())
+    assert killed.returncode == -signal.SIGKILL
+    outcomes = carried_out(cases, tmp_path)
+    assert [(o.failure, o.earlier) for o in outcomes] == [("", True), ("", False)]
+    require_whole_and_nothing_else(cases, tmp_path / "out")
 
 
 def test_a_case_that_always_ends_its_worker_is_given_up_with_a_sentence(tmp_path: Path) -> None:

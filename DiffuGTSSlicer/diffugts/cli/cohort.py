@@ -143,6 +143,7 @@ def _cases(scans: Path, prompts: list[str], output: Path, options: Mapping[str, 
     if scans.is_dir():
         if not prompts:
             raise RequestError(f"'{scans}' is a folder: say with --prompt what to look for in its scans.")
+        typer.echo(f"Looking through '{scans}'.", err=True)
         return find_cases(scans, prompts, output, options)
     if prompts:
         raise RequestError("With a table its column 'descriptions' says what to look for: leave --prompt out.")
