@@ -53,9 +53,21 @@ def download_others(plan: InstallPlan, wheels: Path, pins: Path) -> list[str]:
 
 
 def unpack(plan: InstallPlan, wheels: Path, target: Path, pins: Path) -> list[str]:
-    """Arguments that install from the wheels alone, without a network."""
+    """Arguments that install from the wheels alone, without a network.
+
+    pip is not to compare them with the packages of the Python that it runs in: ours come before those on the worker's
+    path, so that a warning would mislead, and reading about each of them takes seconds.
+    """
     which = ("--requirement", plan.requirements, "--constraint", plan.constraints, "--constraint", str(pins))
-    alone = ("--no-index", "--find-links", str(wheels), "--only-binary", ":all:", "--no-warn-script-location")
+    alone = (
+        "--no-index",
+        "--find-links",
+        str(wheels),
+        "--only-binary",
+        ":all:",
+        "--no-warn-script-location",
+        "--no-warn-conflicts",
+    )
     return ["install", *alone, "--target", str(target), *which]
 
 

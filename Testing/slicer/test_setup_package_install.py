@@ -93,7 +93,7 @@ def interrupt_at(step: str, parent: Path, plan: InstallPlan) -> None:
             break
     else:
         pytest.fail(f"the program ended before '{step}': {process.stderr.read().decode()}")
-    time.sleep(0.3)
+    time.sleep(0.1)
     assert process.poll() is None
     kill_tree(process)
     process.wait(10)
