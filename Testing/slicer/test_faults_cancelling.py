@@ -1,4 +1,7 @@
-"""What a cancelled job leaves: the descriptions that were finished, whole and checked, or nothing."""
+"""What a cancelled job leaves: the descriptions that were finished, whole and checked, or nothing.
+
+The compact model is cancelled in test_lib_real_worker.py.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slicer
-from job_bench import JobBench, at_stage, engine_worker, fake_worker, job_bench, stand_in_worker
+from job_bench import JobBench, at_stage, fake_worker, job_bench, stand_in_worker
 from made_results import made_scores
 from made_volumes import SHAPE, made_volume
 
@@ -158,16 +161,3 @@ def test_the_engines_own_worker_keeps_what_was_finished(scene, tmp_path: Path):
     )
     segments = slicer.mrmlScene.GetNodeByID(job.result.segmentation_id).GetSegmentation()
     assert segments.GetNumberOfSegments() == kept
-
-
-@pytest.mark.slow
-def test_the_compact_model_keeps_its_findings_when_it_is_cancelled_while_painting(scene, tmp_path: Path):
-    pytest.importorskip("torch")
-    from test_lib_real_worker import made_phantom
-
-    texts = ("hypodense liver metastasis", "soft tissue sarcoma")
-    order = freeze_order(made_phantom("oblique"), texts, modality="CT", threshold=0.02)
-    with job_bench(scene, tmp_path / "jobs", engine_worker()) as b:
-        job = b.run(order, at_stage("inpainting", lambda job: b.queue.cancel(job)))
-    assert job.reason == "Cancelled: 2 of 2 descriptions were finished and are kept, without a pseudo-healthy volume."
-    assert len(job.result.score_map_ids) == 2 and not job.result.pseudo_healthy_id

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
+from job_bench import at_stage  # noqa: E402
 from made_volumes import matrix  # noqa: E402
 
 from DiffuGTSSlicerLib.export import export_job  # noqa: E402
@@ -105,3 +106,17 @@ def test_two_jobs_on_one_scan_the_second_one_quicker(scene, queue: JobQueue, kin
         finding = FindingSegment.of_result(scene, first.name, f"finding_{number}")
         assert not hand_work(finding), "the engine's mask is the cut of its own map"
     assert len(first.result.record.provenance.weights_sha256) == 64
+
+
+@pytest.mark.slow
+def test_the_compact_model_keeps_its_findings_when_it_is_cancelled_while_painting(scene, queue: JobQueue):
+    texts = ("hypodense liver metastasis", "soft tissue sarcoma")
+    order = freeze_order(made_phantom("oblique"), texts, modality="CT", threshold=0.02)
+    job = queue.add(order, at_stage("inpainting", queue.cancel))
+    ends = time.monotonic() + 240
+    while not job.state.over:
+        assert time.monotonic() < ends, job.progress
+        queue.tick()
+        time.sleep(0.01)
+    assert job.reason == "Cancelled: 2 of 2 descriptions were finished and are kept, without a pseudo-healthy volume."
+    assert len(job.result.score_map_ids) == 2 and not job.result.pseudo_healthy_id

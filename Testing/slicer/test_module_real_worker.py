@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 
 import numpy as np
@@ -11,6 +12,7 @@ slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
 from opened_module import *  # noqa: E402, F403
 from test_lib_real_worker import made_phantom, worker_command  # noqa: E402, F401
 
+from DiffuGTSSlicerLib.environment import Environment  # noqa: E402
 from DiffuGTSSlicerLib.job import JobState  # noqa: E402
 from DiffuGTSSlicerLib.results import nodes_of_result  # noqa: E402
 
@@ -24,12 +26,27 @@ def real_panel(host, module, monkeypatch, worker_command):  # noqa: F811
     host.unload_widget("DiffuGTSSlicer")
 
 
+def what_the_doctor_told(environment: Environment) -> None:
+    """The real doctor on this Python: what it says reaches the line, the devices, the models and the report."""
+    ready, line = environment.readiness()
+    assert ready and line.startswith("Ready: compact") and "CPU (tested" in line, line
+    asked = subprocess.run([environment.other_python, "-V"], capture_output=True, text=True, check=True)
+    assert f"{asked.stdout.strip()} of your choice" in line
+    cpu = next(device for device in environment.devices() if device.value == "cpu")
+    assert cpu.proven
+    compact = next(model for model in environment.models() if model.name == "compact")
+    assert compact.weights_sha256 is not None and len(compact.weights_sha256) == 64
+    assert {line.name for line in environment.report.about("package")} >= {"torch", "monai", "diffusers"}
+    again = Environment()
+    assert again.readiness() == (ready, line), "a check holds until something changes"
+    again.close()
+
+
 @pytest.mark.slow
 def test_from_the_setups_check_over_the_click_to_the_findings(host, real_panel):
     panel = real_panel
     host.wait_until(lambda: panel.logic.environment.activity is None, 240)
-    ready, state = panel.logic.environment.readiness()
-    assert ready and "CPU (tested" in state, state
+    what_the_doctor_told(panel.logic.environment)
     assert panel.ui.setupCollapsibleButton.collapsed
     volume = made_phantom("oblique")
     volume.SetName("CT phantom")

@@ -1,51 +1,14 @@
-"""The real doctor in a real environment, and where Slicer's own Python is looked for."""
+"""Where Slicer's own Python is looked for, and which torch is recommended; test_module_real_worker.py has the check."""
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import qt
 import slicer
 
-from DiffuGTSSlicerLib.environment import VARIABLE, Environment
 from DiffuGTSSlicerLib.slicer_python import default_parent_folder, slicer_python
 from DiffuGTSSlicerLib.torch_builds import advice, chosen_build, torch_builds
-
-
-@pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
-    monkeypatch.delenv(VARIABLE, raising=False)
-    qt.QSettings().remove("DiffuGTS")
-    environment = Environment()
-    yield environment
-    environment.close()
-    qt.QSettings().remove("DiffuGTS")
-
-
-@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs the worker's packages (torch)")
-def test_the_doctor_of_the_engine_tells_what_works_here(environment: Environment):
-    environment.choose(python_source="other", other_python=sys.executable)
-    environment.check()
-    ends = time.monotonic() + 400
-    while environment.activity is not None:
-        assert time.monotonic() < ends
-        qt.QApplication.processEvents()
-        time.sleep(0.01)
-    ready, line = environment.readiness()
-    assert ready and line.startswith("Ready: compact"), line
-    assert f"Python {sys.version.split()[0]} of your choice" in line
-    cpu = next(device for device in environment.devices() if device.value == "cpu")
-    assert cpu.proven
-    compact = next(model for model in environment.models() if model.name == "compact")
-    assert compact.weights_sha256 is not None and len(compact.weights_sha256) == 64
-    assert {line.name for line in environment.report.about("package")} >= {"torch", "monai", "diffusers"}
-    again = Environment()
-    assert again.readiness() == (ready, line), "a check holds until something changes"
 
 
 def test_slicer_s_own_python_lies_beside_slicer():
