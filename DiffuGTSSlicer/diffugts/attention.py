@@ -86,6 +86,13 @@ class AnomalyAttention(ModelMixin, ConfigMixin):
             for stride, level in levels.items()
         }
 
+    def forward(
+        self, levels: Mapping[int, torch.Tensor], normal: torch.Tensor, abnormal: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits and presence of `attend_each` from features (m, channels, ...): what a training step needs."""
+        maps = self.attend_each(self.query(levels), normal, abnormal)
+        return maps.logits, maps.presence
+
     def query(self, levels: Mapping[int, torch.Tensor]) -> Queries:
         """Queries of a scan's features, independent of any text: what is kept of a scan."""
         narrowed = [self._narrowed(number, levels[stride]) for number, stride in enumerate(self.strides)]

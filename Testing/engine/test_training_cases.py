@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -74,3 +76,34 @@ def test_the_same_seed_draws_the_same_cases(bodies: list[Volume]) -> None:
 def test_generated_bodies_are_a_group_of_their_own(bodies: list[Volume]) -> None:
     assert set(CaseSource(bodies, 5).groups) == {"body"}
     assert all(body.name.startswith(PREFIX) for body in bodies)
+
+
+def test_of_what_is_left_out_no_tumour_is_shown_and_none_is_asked_for(bodies: list[Volume]) -> None:
+    head = of(bodies, "head", "MR")
+    everything, without = CaseSource([head], 3), CaseSource([head], 3, ["brain"])
+    shown = [everything.generated(head) for _ in range(4)]
+    assert any(case is not None and case.target.any() for case in shown)
+    assert all(without.generated(head) is None for _ in range(4))
+    assert everything.nothing(head).absent is not None
+    assert without.nothing(head).absent is None
+
+
+def test_leaving_one_category_out_keeps_the_others(bodies: list[Volume]) -> None:
+    abdomen = of(bodies, "abdomen", "CT")
+    without = CaseSource([abdomen], 4, ["liver", "soft tissue"])
+    cases = [case for _ in range(10) if (case := without.generated(abdomen)) is not None]
+    assert cases and all(case.organ != "liver" for case in cases)
+    absent = [without.nothing(abdomen).absent for _ in range(12)]
+    assert {text.organ for text in absent if text} <= {"kidney", "pancreas"}
+
+
+def test_a_real_tumour_that_somebody_marked_outside_the_limbs_is_shown_as_what_it_is(bodies: list[Volume]) -> None:
+    body = of(bodies, "abdomen", "CT")
+    tumour = np.zeros(body.intensities.shape, bool)
+    tumour[30:38, 40:48, 50:58] = True
+    scan = replace(body, name="LIDC-example", body_part="thorax", tumour=tumour, healthy=~tumour)
+    source = CaseSource([scan], 5)
+    case = source.marked_tumour(source.marked[0])
+    assert case.target.any() and case.tumour is not None
+    assert case.tumour.organ == case.organ == "lung" and case.region is None
+    assert not CaseSource([scan], 5, ["lung"]).marked

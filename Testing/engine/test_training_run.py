@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -74,3 +79,61 @@ def test_two_runs_never_write_to_one_folder(tmp_path: Path) -> None:
     assert run.step == 0 and not (tmp_path / "checkpoint").exists()
     run.train(loss)
     assert run.step > 0
+
+
+def ended_by(folder: Path, figures: list[float], watched: str, patience: int = 2) -> TrainingRun:
+    """A run that validates after every step and is shown `figures` one after the other, as long as it goes on."""
+    watching = replace(settings(5), validate_every_minutes=0.0, watched=watched, patience=patience)
+    run = TrainingRun(folder, Line(), watching)
+    shown = iter(figures)
+    run.train(loss, lambda module: {"error": next(shown), "slope": float(module.slope)})
+    return run
+
+
+def test_a_run_that_no_longer_improves_ends_with_its_best_weights(tmp_path: Path) -> None:
+    run = ended_by(tmp_path, [0.5, 0.2, 0.3, 0.25], "-error")
+    assert run.step == 4
+    slopes = [line["slope"] for line in read_log(tmp_path) if "slope" in line]
+    assert len(set(slopes)) == 4, "the weights moved at every step"
+    assert abs(float(Line.from_pretrained(tmp_path / "last").slope) - slopes[1]) < 1e-4
+    assert any(line.get("best error") == 0.2 for line in read_log(tmp_path))
+
+
+def test_what_is_better_when_higher_is_watched_the_other_way_round(tmp_path: Path) -> None:
+    run = ended_by(tmp_path, [0.2, 0.5, 0.3, 0.4], "error")
+    assert run.step == 4 and run.best == 0.5
+
+
+def test_how_long_nothing_improved_is_remembered_when_a_run_goes_on(tmp_path: Path) -> None:
+    run = ended_by(tmp_path, [0.5, 0.6, 0.7], "-error")
+    again = TrainingRun(tmp_path, Line(), run.settings)
+    assert (again.best, again.waited) == (-0.5, 2)
+
+
+def test_the_wait_for_the_first_step_is_no_training(tmp_path: Path) -> None:
+    run = TrainingRun(tmp_path, Line(), settings(0.01))
+    pause = [1.5]
+
+    def late(module: torch.nn.Module) -> torch.Tensor:
+        time.sleep(pause.pop() if pause else 0.0)
+        return loss(module)
+
+    run.train(late)
+    assert run.step > 5 and run.used_s < 1.4
+
+
+def test_two_processes_learn_one_thing_from_what_each_of_them_sees(tmp_path: Path) -> None:
+    script = Path(__file__).with_name("training_in_two_processes.py")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
+    environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    ended = subprocess.run(  # noqa: S603
+        [*command, str(tmp_path)], env=environment, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    first, second = (json.loads((tmp_path / f"{rank}.json").read_text(encoding="utf-8")) for rank in (0, 1))
+    assert first["drew"] != second["drew"], "each has points of its own"
+    assert first["step"] == second["step"] > 5
+    assert (first["slope"], first["offset"]) == (second["slope"], second["offset"])
+    assert abs(first["slope"] - 3) < 0.3 and abs(first["offset"]) < 0.3, "neither line alone, which end at 1 and -1"
+    assert first["figures"] and not second["figures"], "the first one validates"
+    assert abs(float(Line.from_pretrained(tmp_path / "run" / "last").slope) - first["slope"]) < 1e-6

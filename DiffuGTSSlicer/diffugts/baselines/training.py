@@ -7,6 +7,7 @@ model's intensities in place of its normalisation, one size for all scans, no ca
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from torch import nn
 from diffugts.baselines.network import SegmentationNetwork
 from diffugts.baselines.patches import PATCH, PatchSource
 from diffugts.baselines.windows import tumour_probability
+from diffugts.training.draws import draws
 from diffugts.training.run import RunSettings, TrainingRun
 from diffugts.training.volumes import Volume, read_volumes
 
@@ -30,11 +32,12 @@ CHANNELS = {"unet": (16, 32, 64, 128), "nnunet": (8, 16, 32, 64, 96)}
 
 @dataclass(frozen=True)
 class BaselineTask:
-    """What a step learns from: `batch` patches of `size` voxels along each axis."""
+    """What a step learns from: `batch` patches of `size` voxels along each axis, drawn by so many `processes` beside it."""
 
     recipe: str
     batch: int = 2
     size: int = PATCH
+    processes: int = 0
 
 
 def train_baseline(volumes: Path, folder: Path, settings: RunSettings, task: BaselineTask) -> dict[str, float]:
@@ -42,13 +45,23 @@ def train_baseline(volumes: Path, folder: Path, settings: RunSettings, task: Bas
     everything = list(read_volumes(volumes))
     taught = [v for v in everything if not v.name.startswith(HELD_OUT_PATIENTS)]
     held_out = [v for v in everything if v.name.startswith(HELD_OUT_PATIENTS) and v.tumour.any()]
-    source = PatchSource(taught, task.recipe, settings.seed, task.size)
     torch.manual_seed(settings.seed)
     run = TrainingRun(folder, SegmentationNetwork(task.recipe, CHANNELS[task.recipe]), settings)
     criterion = DiceCELoss(sigmoid=True, batch=True)
 
+    def patches(seed: int) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
+        source = PatchSource(taught, task.recipe, seed, task.size)
+
+        def draw() -> tuple[np.ndarray, np.ndarray]:
+            scans, labels = source.batch(task.batch)
+            return scans.numpy(), labels.numpy()
+
+        return draw
+
+    batches = draws(patches, run.seed, task.processes)
+
     def loss(module: nn.Module) -> torch.Tensor:
-        scans, labels = source.batch(task.batch)
+        scans, labels = (torch.as_tensor(part).to(run.accelerator.device) for part in next(batches))
         return supervised(module(scans).float(), labels, criterion)
 
     def validate(module: SegmentationNetwork) -> dict[str, float]:

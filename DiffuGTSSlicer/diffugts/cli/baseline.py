@@ -36,6 +36,7 @@ def train(
     minutes: Annotated[float, typer.Option(help="Minutes of optimisation in all, resumed runs included.")] = 30.0,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 leaves the choice to torch.")] = 0,
     seed: Annotated[int, typer.Option(help="Seed of weights and draws.")] = 0,
+    processes: Annotated[int, typer.Option(help="Processes that draw beside the training; 0: the training does.")] = 0,
 ) -> None:
     """Train a baseline network into RUNS/baseline-RECIPE; stopped, it goes on when it is started again."""
     if recipe not in RECIPES:
@@ -47,7 +48,9 @@ def train(
     count = pack_volumes(data, runs / VOLUMES)
     typer.echo(f"{count} training volumes packed in {runs / VOLUMES}")
     settings = RunSettings(minutes, 1e-3, threads=threads, seed=seed, mixed_precision="no")
-    figures = train_baseline(runs / VOLUMES, runs / f"baseline-{recipe}", settings, BaselineTask(recipe))
+    figures = train_baseline(
+        runs / VOLUMES, runs / f"baseline-{recipe}", settings, BaselineTask(recipe, processes=processes)
+    )
     for name, value in figures.items():
         typer.echo(f"{name} of held-out training patients: {value:.3f}")
     typer.echo(f"Evaluate it: diffugts evaluate DATA --method {runs / f'baseline-{recipe}'}")

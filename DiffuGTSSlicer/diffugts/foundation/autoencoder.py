@@ -184,6 +184,11 @@ class ScanAutoencoder(ModelMixin, ConfigMixin):
             intensities = intensities + means / SHORTCUT_GAIN + SHORTCUT_CENTRE
         return intensities
 
+    def forward(self, intensities: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Mean, standard deviation and reconstruction from one drawing of the latents: what a training step needs."""
+        mean, sigma = self.posterior(intensities)
+        return mean, sigma, self.decode_unnormalised(mean + sigma * torch.randn_like(sigma))
+
     def normalise(self, latents: torch.Tensor) -> torch.Tensor:
         """Latents with zero mean and unit spread per channel over the training scans."""
         return (latents - _per_channel(self.latent_mean)) / _per_channel(self.latent_std)

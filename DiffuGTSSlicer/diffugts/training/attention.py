@@ -7,9 +7,11 @@ Loss per description: weighted BCE, Dice where there is something to find, BCE o
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import torch
@@ -21,7 +23,9 @@ from diffugts.descriptions.description import parse_descriptions
 from diffugts.descriptions.encoder import TextEncoder, load_text_encoder
 from diffugts.descriptions.templates import prompt_pair
 from diffugts.descriptions.training_texts import TumourText, draw_description, draw_other_description
-from diffugts.training.cases import CaseSource
+from diffugts.training.batches import CaseBatch, EncodedBatch, ReadyBatches, batches_of, encoded
+from diffugts.training.cases import Case, CaseSource
+from diffugts.training.draws import draws
 from diffugts.training.encoding import EncodedCase, Foundation, FreshCases
 from diffugts.training.generated_volumes import generated_volumes
 from diffugts.training.run import RunSettings, TrainingRun
@@ -39,16 +43,23 @@ TEXTS_PER_TUMOUR, OTHER_TEXTS = 48, 160
 
 @dataclass(frozen=True)
 class AttentionTask:
-    """What a step learns from: `cases` in all, the newly drawn ones first, then of the last `remembered`.
+    """What a step learns from.
 
-    Encoding is the costly part, hence the replay; `encoders` processes do it beside the training, none leaves it
-    to the training itself. `bodies` is the number of generated bodies among the volumes.
+    On a processor: `cases` in all, the newly drawn ones first, then of the last `remembered`. Encoding is the costly part,
+    hence the replay; `encoders` processes do it beside the training, none leaves it to the training itself.
+    On a GPU: one batch of `batch` cases, a new one where it is ready, else one of the last `remembered_batches`; cases are
+    drawn by `encoders` processes and encoded on the GPU.
+    `bodies` is the number of generated bodies among the volumes. `left_out` are categories (`cases.CATEGORIES`) whose tumours
+    are never shown.
     """
 
     cases: int = 3
     remembered: int = 300
     bodies: int = 36
     encoders: int = 0
+    batch: int = 8
+    remembered_batches: int = 160
+    left_out: tuple[str, ...] = ()
 
 
 def train_attention(
@@ -59,30 +70,31 @@ def train_attention(
     settings: RunSettings,
     task: AttentionTask,
     initial: Path | None = None,
+    texts_of: TextEncoder | None = None,
 ) -> dict[str, float]:
     """Train on packed `volumes`; the component ends up in `folder`/last. Returns DSC on held-out training patients.
 
-    `initial` is a trained attention to go on from; its foundation must be the one given here.
+    `initial` is a trained attention to go on from; its foundation must be the one given here, or one that went on from it.
+    `texts_of` embeds the descriptions, the compact model's text encoder where none is given.
     """
-    source, foundation = source_and_foundation(volumes, autoencoder, denoiser, task.bodies, settings.seed)
-    texts = TextPool(load_text_encoder(), np.random.default_rng(settings.seed + 1))
     module = AnomalyAttention() if initial is None else AnomalyAttention.from_pretrained(initial).train()
     run = TrainingRun(folder, module, settings)
+    device = run.accelerator.device
+    bodies = generated_volumes(task.bodies, task.encoders)
+    source, foundation = source_and_foundation(
+        volumes, autoencoder, denoiser, bodies, run.seed, device, task.left_out
+    )
+    texts = TextPool(texts_of or load_text_encoder(), settings.seed + 1)
     if run.step == 0 and initial is None:
         measure_features(module, [foundation.encode(source.draw()) for _ in range(24)])
         run.averaged = {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
-    remembered: list[EncodedCase] = []
-    rng = np.random.default_rng(settings.seed + 2)
-    making = partial(source_and_foundation, volumes, autoencoder, denoiser, task.bodies)
-    stream = FreshCases(making if task.encoders else lambda _: (source, foundation), settings.seed, task.encoders)
-
-    def loss(_: nn.Module) -> torch.Tensor:
-        fresh = stream.take()
-        old = [remembered[rng.integers(len(remembered))] for _ in range(task.cases - len(fresh) if remembered else 0)]
-        remembered.extend(fresh)
-        del remembered[: -task.remembered]
-        batch = (fresh + old)[: task.cases]
-        return torch.stack([case_loss(module, case, texts) for case in batch]).mean()
+    rng = np.random.default_rng(run.seed + 2)
+    if device.type == "cuda":
+        loss, close = _learning_from_batches(source, foundation, texts, task, run.seed, rng)
+    else:
+        making = partial(_source_and_foundation_anew, volumes, autoencoder, denoiser, task)
+        stream = FreshCases(making if task.encoders else lambda _: (source, foundation), run.seed, task.encoders)
+        loss, close = _learning_from_cases(stream, texts, task, rng), stream.close
 
     held_out = CaseSource([v for v in read_volumes(volumes) if _is_held_out(v)], 11)
     sarcomas = [foundation.encode(held_out.sarcoma(v)) for v in held_out.real for _ in range(2)]
@@ -101,16 +113,71 @@ def train_attention(
     try:
         return run.train(loss, validate)
     finally:
-        stream.close()
+        close()
 
 
 def source_and_foundation(
-    volumes: Path, autoencoder: Path, denoiser: Path, bodies: int, seed: int
+    volumes: Path,
+    autoencoder: Path,
+    denoiser: Path,
+    bodies: list[Volume],
+    seed: int,
+    device: torch.device | str = "cpu",
+    left_out: Collection[str] = (),
 ) -> tuple[CaseSource, Foundation]:
     """What training cases are drawn from, without the held-out patients, and what encodes them."""
-    everything = [*read_volumes(volumes), *generated_volumes(bodies)]
-    source = CaseSource([v for v in everything if not _is_held_out(v)], seed)
-    return source, Foundation(autoencoder, denoiser)
+    everything = [*read_volumes(volumes), *bodies]
+    source = CaseSource([v for v in everything if not _is_held_out(v)], seed, left_out)
+    return source, Foundation(autoencoder, denoiser, device)
+
+
+def _source_and_foundation_anew(
+    volumes: Path, autoencoder: Path, denoiser: Path, task: AttentionTask, seed: int
+) -> tuple[CaseSource, Foundation]:
+    bodies = generated_volumes(task.bodies)
+    return source_and_foundation(volumes, autoencoder, denoiser, bodies, seed, left_out=task.left_out)
+
+
+def _learning_from_cases(
+    stream: FreshCases, texts: TextPool, task: AttentionTask, rng: np.random.Generator
+) -> Callable[[nn.Module], torch.Tensor]:
+    remembered: list[EncodedCase] = []
+
+    def loss(module: nn.Module) -> torch.Tensor:
+        fresh = stream.take()
+        old = [remembered[rng.integers(len(remembered))] for _ in range(task.cases - len(fresh) if remembered else 0)]
+        remembered.extend(fresh)
+        del remembered[: -task.remembered]
+        batch = (fresh + old)[: task.cases]
+        return torch.stack([case_loss(module, case, texts) for case in batch]).mean()
+
+    return loss
+
+
+def _learning_from_batches(
+    source: CaseSource,
+    foundation: Foundation,
+    texts: TextPool,
+    task: AttentionTask,
+    seed: int,
+    rng: np.random.Generator,
+) -> tuple[Callable[[nn.Module], torch.Tensor], Callable[[], None]]:
+    def drawing(own_seed: int) -> Callable[[], CaseBatch]:
+        return batches_of(source.with_seed(own_seed), task.batch)
+
+    ready = ReadyBatches(draws(drawing, seed, task.encoders))
+    remembered: list[EncodedBatch] = []
+
+    def loss(module: nn.Module) -> torch.Tensor:
+        fresh = ready.take(wait=not remembered)
+        if fresh is None:
+            return batch_loss(module, remembered[rng.integers(len(remembered))], texts).mean()
+        batch = encoded(fresh, foundation)
+        remembered.append(batch)
+        del remembered[: -task.remembered_batches]
+        return batch_loss(module, batch, texts).mean()
+
+    return loss, ready.close
 
 
 def _is_held_out(volume: Volume) -> bool:
@@ -133,17 +200,18 @@ def generated_cases(source: CaseSource, group: str, foundation: Foundation, coun
 
 
 class TextPool:
-    """Embedded prompt pairs of many wordings, drawn once per tumour and kind of scan."""
+    """Embedded prompt pairs of many wordings, drawn once per tumour and kind of scan: the same ones for the same seed."""
 
-    def __init__(self, encoder: TextEncoder, rng: np.random.Generator) -> None:
-        self.encoder, self.rng = encoder, rng
+    def __init__(self, encoder: TextEncoder, seed: int) -> None:
+        self.encoder, self.seed, self.rng = encoder, seed, np.random.default_rng(seed)
         self._pools: dict[tuple[object, ...], torch.Tensor] = {}
 
     def describing(self, tumour: TumourText, sequence: str | None) -> torch.Tensor:
         """(2, text_size): normal and abnormal embedding of one wording of `tumour`."""
         key = (tumour, sequence)
         if key not in self._pools:
-            drawn = [draw_description(self.rng, tumour) for _ in range(TEXTS_PER_TUMOUR)]
+            rng = self._drawing(key)
+            drawn = [draw_description(rng, tumour) for _ in range(TEXTS_PER_TUMOUR)]
             self._pools[key] = self._embed(drawn, tumour.modality, sequence)
         return self._pick(key)
 
@@ -151,9 +219,13 @@ class TextPool:
         """(2, text_size) of a description of something that is not there."""
         key = (region, organ, modality, sequence)
         if key not in self._pools:
-            drawn = [draw_other_description(self.rng, region, organ).text for _ in range(OTHER_TEXTS)]
+            rng = self._drawing(key)
+            drawn = [draw_other_description(rng, region, organ).text for _ in range(OTHER_TEXTS)]
             self._pools[key] = self._embed(drawn, modality, sequence)
         return self._pick(key)
+
+    def _drawing(self, key: tuple[object, ...]) -> np.random.Generator:
+        return np.random.default_rng([self.seed, crc32(repr(key).encode())])
 
     def _pick(self, key: tuple[object, ...]) -> torch.Tensor:
         pool = self._pools[key]
@@ -165,29 +237,42 @@ class TextPool:
         return embedded.view(len(texts), 2, -1)
 
 
-def case_loss(attention: AnomalyAttention, case: EncodedCase, texts: TextPool) -> torch.Tensor:
+def asked_of(case: Case, texts: TextPool) -> torch.Tensor:
+    """Prompt pairs (3, 2, text_size) that a case is asked: two of what it shows, or could show, and one of something else."""
+    anything = TumourText("", None, None, modality=case.modality)
+    described = case.tumour or anything
+    again = described if case.tumour and texts.rng.random() < 0.7 else case.absent or anything
+    return torch.stack(
+        [
+            texts.describing(described, case.sequence),
+            texts.describing(again, case.sequence),
+            texts.other(case.region, case.organ, case.modality, case.sequence),
+        ]
+    )
+
+
+def case_loss(attention: nn.Module, case: EncodedCase, texts: TextPool) -> torch.Tensor:
     """Loss of one case over the descriptions it is asked."""
-    facts = case.case
-    anything = TumourText("", None, None, modality=facts.modality)
-    described = facts.tumour or anything
-    again = described if facts.tumour and texts.rng.random() < 0.7 else facts.absent or anything
-    asked = [
-        texts.describing(described, facts.sequence),
-        texts.describing(again, facts.sequence),
-        texts.other(facts.region, facts.organ, facts.modality, facts.sequence),
-    ]
-    maps = _maps(attention, case, torch.stack(asked))
-    there = torch.tensor([float(facts.tumour is not None)] * 2 + [0.0], device=maps.logits.device)
-    weight = case.weight.to(there.device).expand_as(maps.logits)
-    target = case.target.to(there.device) * there.view(-1, 1, 1, 1, 1)
-    voxels = map_loss(maps.logits, target, weight).mean()
-    presence = functional.binary_cross_entropy_with_logits(maps.presence, there, reduction="none")
-    if facts.tumour is None and float(case.weight.mean()) < SURELY_CLEAN_SHARE:
-        presence = presence[
-            2:
-        ]  # a tumour that nobody marked may lie in this crop: only the other description is surely wrong
-    presence = presence.mean()
-    return voxels + PRESENCE_WEIGHT * presence
+    return batch_loss(attention, EncodedBatch(case.levels, case.target, case.weight, (case.case,)), texts)[0]
+
+
+def batch_loss(attention: nn.Module, batch: EncodedBatch, texts: TextPool) -> torch.Tensor:
+    """Loss (n,) of every case of a batch over the descriptions it is asked."""
+    device = next(attention.parameters()).device
+    asked = torch.stack([asked_of(case, texts) for case in batch.cases]).to(device)
+    present = torch.tensor([case.tumour is not None for case in batch.cases], device=device)
+    there = torch.stack([present, present, torch.zeros_like(present)], dim=1).float()
+    levels = {stride: level.to(device, torch.float32) for stride, level in batch.levels.items()}
+    logits, present_logits = attention(levels, asked[:, :, 0], asked[:, :, 1])
+    weight = batch.weight.to(device)[:, None].expand(-1, 3, -1, -1, -1, -1)
+    target = batch.target.to(device)[:, None] * there.view(-1, 3, 1, 1, 1, 1)
+    voxels = map_loss(logits, target.flatten(0, 1), weight.flatten(0, 1)).view(-1, 3).mean(1)
+    presence = functional.binary_cross_entropy_with_logits(present_logits.view(-1, 3), there, reduction="none")
+    # A tumour that nobody marked may lie in a crop that is not surely healthy: only the other description is surely wrong.
+    clean = torch.tensor([case.sure_share >= SURELY_CLEAN_SHARE for case in batch.cases], device=device)
+    unsure = ~present & ~clean
+    counts = torch.stack([~unsure, ~unsure, torch.ones_like(unsure)], dim=1).float()
+    return voxels + PRESENCE_WEIGHT * (presence * counts).sum(1) / counts.sum(1)
 
 
 def map_loss(logits: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

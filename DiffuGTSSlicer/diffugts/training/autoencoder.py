@@ -6,6 +6,7 @@ training crops are measured at the end and become part of the component.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from torch import nn
 
 from diffugts.foundation.autoencoder import ScanAutoencoder
 from diffugts.training.crops import crop_box, padded, vary_intensities
+from diffugts.training.draws import draws
 from diffugts.training.run import RunSettings, TrainingRun
 from diffugts.training.volumes import Volume, read_volumes
 
@@ -29,34 +31,46 @@ HELD_OUT_PATIENTS = ("STS_003", "STS_015", "STS_027", "chris", "HCC_015_s4")
 
 @dataclass(frozen=True)
 class AutoencoderTask:
-    """`crop` voxels along each axis, `batch` crops a step."""
+    """`crop` voxels along each axis, `batch` crops a step, drawn by so many `processes` beside the training."""
 
     crop: int = 40
     batch: int = 3
+    processes: int = 0
 
 
-def train_autoencoder(volumes: Path, folder: Path, settings: RunSettings, task: AutoencoderTask) -> dict[str, float]:
-    """Train on packed `volumes`; the component ends up in `folder`/last. Returns PSNR in dB on held-out patients."""
+def train_autoencoder(
+    volumes: Path, folder: Path, settings: RunSettings, task: AutoencoderTask, initial: Path | None = None
+) -> dict[str, float]:
+    """Train on packed `volumes`; the component ends up in `folder`/last. Returns PSNR in dB on held-out patients.
+
+    `initial` is a trained autoencoder to go on from.
+    """
     everything = list(read_volumes(volumes))
     held_out = [v for v in everything if v.name.startswith(HELD_OUT_PATIENTS)]
     training = [v for v in everything if not v.name.startswith(HELD_OUT_PATIENTS)]
-    crops = _Crops(training, task.crop, np.random.default_rng(settings.seed))
     fixed = _fixed_crops(held_out, task.crop)
-    run = TrainingRun(folder, ScanAutoencoder(), settings)
+    module = ScanAutoencoder() if initial is None else ScanAutoencoder.from_pretrained(initial).train()
+    run = TrainingRun(folder, module, settings)
+
+    def crops(seed: int) -> Callable[[], np.ndarray]:
+        source = _Crops(training, task.crop, np.random.default_rng(seed))
+        return lambda: np.stack([source.draw() for _ in range(task.batch)])[:, None].astype(np.float16)
+
+    batches = draws(crops, run.seed, task.processes)
 
     def loss(module: nn.Module) -> torch.Tensor:
-        scan = torch.from_numpy(np.stack([crops.draw() for _ in range(task.batch)]))[:, None]
-        return reconstruction_loss(run.accelerator.unwrap_model(module), scan.to(run.accelerator.device))
+        scan = torch.as_tensor(next(batches)).to(run.accelerator.device).float()
+        return reconstruction_loss(module, scan)
 
     figures = run.train(loss, lambda module: _psnr(module, fixed))
-    _measure_latents(folder / "last", crops)
+    if run.is_first:
+        _measure_latents(folder / "last", _Crops(training, task.crop, np.random.default_rng(settings.seed + 1)))
     return figures
 
 
-def reconstruction_loss(autoencoder: ScanAutoencoder, scan: torch.Tensor) -> torch.Tensor:
+def reconstruction_loss(autoencoder: nn.Module, scan: torch.Tensor) -> torch.Tensor:
     """Loss of one batch (n, 1, k, j, i)."""
-    mean, sigma = autoencoder.posterior(scan)
-    reconstruction = autoencoder.decode_unnormalised(mean + sigma * torch.randn_like(sigma)).float()
+    mean, sigma, reconstruction = (part.float() for part in autoencoder(scan))
     edges = sum((reconstruction.diff(dim=d) - scan.diff(dim=d)).abs().mean() for d in (2, 3, 4))
     kl = 0.5 * (mean**2 + sigma**2 - torch.log(sigma**2 + 1e-8) - 1).mean()
     return (reconstruction - scan).abs().mean() + EDGE_WEIGHT * edges + KL_WEIGHT * kl

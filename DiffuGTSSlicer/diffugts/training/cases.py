@@ -6,6 +6,8 @@ every time; the rest hold nothing but look-alikes. Voxels where a real, unmarked
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from copy import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,10 +22,16 @@ from diffugts.training.crops import crop_box, crop_box_around, vary_intensities
 from diffugts.training.generated_volumes import ORGAN_NAMES, PREFIX
 from diffugts.training.volumes import SPACING_MM, Volume
 
-REAL_SHARE, LESION_SHARE = 0.32, 0.28
-"""Shares of real sarcomas and of generated lesions; what is left shows nothing to find."""
+REAL_SHARE, LESION_SHARE = 0.30, 0.28
+"""Shares of real tumours and of generated lesions; what is left shows nothing to find."""
 
-GROUP_SHARES = {"brain": 0.45, "trunk": 0.22, "body": 0.28, "other": 0.05}
+MARKED_SHARE = 0.06
+"""Of the real tumours: those that are no sarcomas. There is one such scan."""
+
+ORGAN_OF_MARKED = {"LIDC-": "lung"}
+"""By name prefix: the organ of the tumours marked in scans that are no sarcomas."""
+
+GROUP_SHARES = {"brain": 0.45, "trunk": 0.25, "body": 0.25, "other": 0.05}
 """Of the cases that are no sarcomas: brains, CT of the trunk, generated bodies, what else there is."""
 
 LARGEST_CROP = LARGEST_SARCOMA_CROP = 96
@@ -67,6 +75,9 @@ KINDS_OF_ORGAN: dict[str, tuple[str, ...]] = {
     "thigh": ("soft tissue sarcoma",),
 }
 
+CATEGORIES = {"soft tissue": "thigh"} | {organ: organ for organ in KINDS_OF_ORGAN if organ != "thigh"}
+"""What can be left out of training, and the organ that it is here: sarcomas are called by where they lie."""
+
 TUMOURS_OF_REGION: dict[str, tuple[tuple[str, str], ...]] = {
     "head": (("glioma", "brain"), ("brain metastasis", "brain"), ("meningioma", "brain")),
     "extremity": (("soft tissue sarcoma", "thigh"),),
@@ -96,7 +107,8 @@ class Case:
 
     `target` is what the words of `tumour` describe, empty where `tumour` is None; `weight` 0 where nothing may be
     learnt. `region` is where the crop lies, None where that is open: what other descriptions are drawn against.
-    `absent` is a tumour that such a scan is asked for and that is not there, None where a tumour is.
+    `absent` is a tumour that such a scan is asked for and that is not there, None where a tumour is. `sure_share` is the
+    part of the crop, before it was turned and filled up, in which no unmarked tumour may lie.
     """
 
     intensities: np.ndarray
@@ -109,22 +121,38 @@ class Case:
     region: str | None
     organ: str | None
     absent: TumourText | None = None
+    sure_share: float = 1.0
 
 
 class CaseSource:
-    """Draws cases from packed volumes; the same seed gives the same cases."""
+    """Draws cases from packed volumes; the same seed gives the same cases.
 
-    def __init__(self, volumes: list[Volume], seed: int) -> None:
+    Of the categories in `left_out` (`CATEGORIES`) no tumour is shown, and none is asked for where there is none: what a
+    model does with their words is zero-shot.
+    """
+
+    def __init__(self, volumes: list[Volume], seed: int, left_out: Collection[str] = ()) -> None:
         self.rng = np.random.default_rng(seed)
-        self.real = [v for v in volumes if v.is_sarcoma]
+        self.left_out = {CATEGORIES[name] for name in left_out}
+        self.real = [v for v in volumes if v.is_sarcoma and "thigh" not in self.left_out]
         self.others = [v for v in volumes if not v.is_sarcoma]
+        marked = [v for v in self.others if v.tumour.any() and _organ_of_marked(v)]
+        self.marked = [v for v in marked if _organ_of_marked(v) not in self.left_out]
         self.groups = _by_group(self.others)
         self.clean_groups = _by_group([v for v in self.others if v.healthy.mean() > 0.3])
+
+    def with_seed(self, seed: int) -> CaseSource:
+        """The same volumes, drawn from with another seed."""
+        other = copy(self)
+        other.rng = np.random.default_rng(seed)
+        return other
 
     def draw(self) -> Case:
         """The next case."""
         share = self.rng.random()
-        if share < REAL_SHARE:
+        if share < REAL_SHARE * MARKED_SHARE and self.marked:
+            return self.marked_tumour(self.marked[self.rng.integers(len(self.marked))])
+        if share < REAL_SHARE and self.real:
             return self.sarcoma(self.real[self.rng.integers(len(self.real))])
         if share < REAL_SHARE + LESION_SHARE:
             case = self.generated(self._one_of(self.groups))
@@ -145,6 +173,16 @@ class CaseSource:
         text = TumourText("soft tissue sarcoma", part, "extremity", modality=volume.modality)
         return self._case(volume, scan, tumour, np.ones(scan.shape, bool), text, "extremity", None)
 
+    def marked_tumour(self, volume: Volume) -> Case:
+        """A crop round a real tumour that somebody marked in another organ."""
+        voxels = np.argwhere(volume.tumour)
+        size = [int(self.rng.choice(CROPS_ROUND_LESIONS[1:]))] * 3
+        box = crop_box_around(volume.tumour.shape, size, voxels[self.rng.integers(len(voxels))], self.rng)
+        scan, tumour = volume.intensities[box].astype(np.float32), volume.tumour[box]
+        organ = _organ_of_marked(volume)
+        text = TumourText(self._tumour_kind(organ), organ, None, modality=volume.modality)
+        return self._case(volume, scan, tumour, volume.healthy[box] | tumour, text, None, organ)
+
     def generated(self, volume: Volume) -> Case | None:
         """A crop of another scan round one or two generated lesions, None where none fits."""
         box = crop_box(volume.intensities.shape, (LARGEST_CROP,) * 3, self.rng)
@@ -152,6 +190,8 @@ class CaseSource:
         organs = volume.organs[box]
         scan = self._stripped(volume, scan)
         organ, kind, tissue = self._place(volume, scan, organs)
+        if organ in self.left_out or volume.body_part in self.left_out:
+            return None
         if volume.modality == "MR" and self.rng.random() < DIMMED_SHARE:
             scan = scan * np.float32(self.rng.uniform(0.4, 0.9))
         lesions = np.zeros(scan.shape, bool)
@@ -189,8 +229,8 @@ class CaseSource:
                 scan = apply_mimic(scan, plan, tissue)
         nothing, region = np.zeros(scan.shape, bool), _region(volume)
         absent = None
-        if region in TUMOURS_OF_REGION:
-            tumours = TUMOURS_OF_REGION[region]
+        tumours = [t for t in TUMOURS_OF_REGION.get(region or "", ()) if t[1] not in self.left_out]
+        if tumours:
             kind, organ = tumours[self.rng.integers(len(tumours))]
             absent = TumourText(kind, organ, region, modality=volume.modality)
         case = self._case(volume, scan, nothing, volume.healthy[box], None, region, None)
@@ -243,6 +283,7 @@ class CaseSource:
         region: str | None,
         organ: str | None,
     ) -> Case:
+        sure_share = float(weight.mean())
         if self.rng.random() < AFFINE_SHARE:
             scan, target, weight = self._turned(scan, target, weight)
         for axis in (0, 1, 2):
@@ -262,6 +303,7 @@ class CaseSource:
             tumour,
             region,
             organ,
+            sure_share=sure_share,
         )
 
     def _turned(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -296,6 +338,10 @@ def _by_size(volumes: list[Volume], rng: np.random.Generator) -> Volume:
     """Large scans more often than small ones, those with organ labels more often than others."""
     weights = np.array([v.intensities.size**0.33 * (3.0 if v.name.startswith(tuple(ORGANS)) else 1.0) for v in volumes])
     return volumes[int(rng.choice(len(volumes), p=weights / weights.sum()))]
+
+
+def _organ_of_marked(volume: Volume) -> str | None:
+    return next((organ for prefix, organ in ORGAN_OF_MARKED.items() if volume.name.startswith(prefix)), None)
 
 
 def _region(volume: Volume) -> str | None:

@@ -10,8 +10,12 @@ the network never learns that a tumour is what belongs there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import product
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +27,9 @@ from torch import nn
 from diffugts.foundation.autoencoder import CELL, ScanAutoencoder
 from diffugts.foundation.body import filled_body
 from diffugts.foundation.denoiser import HoleDenoiser, modality_class
+from diffugts.foundation.features import fast_arithmetic
 from diffugts.training.crops import crop_box
+from diffugts.training.draws import START, draws
 from diffugts.training.run import RunSettings, TrainingRun
 from diffugts.training.volumes import Volume, read_volumes
 
@@ -33,15 +39,27 @@ EXPECTED, TEXTURE, WHOLE = 0.45, 0.3, 0.25
 LOWEST_SIGMA = 0.05
 SARCOMA_SHARE, MR_SHARE = 0.3, 0.35
 UNSAID_SHARE = 0.1
+HOLE_RADII_CELLS = (1.5, 10.0)
+"""Mean radii of the holes: a cell is 8 mm, and there are sarcomas of two litres."""
+
+DIMMEST, BRIGHTEST = 0.4, 1.15
+"""MR is scaled by its brightest voxels: beside a large bright tumour healthy tissue is dim, and it is healthy all the same."""
+
 HELD_OUT_PATIENTS = ("STS_003", "STS_015", "STS_027", "chris", "HN-CHUS")
 
 
 @dataclass(frozen=True)
 class DenoiserTask:
-    """Crops of `sizes` latent cells along each axis, as many a step as make about `cells` cells."""
+    """Crops of `sizes` latent cells along each axis, as many a step as make about `cells` cells.
+
+    Every volume and its mirror image are encoded `copies` times with intensities varied as scanners differ; so many
+    `processes` draw beside the training.
+    """
 
     sizes: tuple[int, ...] = (16, 24)
     cells: int = 28_000
+    copies: int = 2
+    processes: int = 0
 
 
 @dataclass(frozen=True)
@@ -57,58 +75,103 @@ class LatentVolume:
 
 
 def train_denoiser(
-    volumes: Path, autoencoder: Path, folder: Path, settings: RunSettings, task: DenoiserTask
+    volumes: Path,
+    autoencoder: Path,
+    folder: Path,
+    settings: RunSettings,
+    task: DenoiserTask,
+    initial: Path | None = None,
 ) -> dict[str, float]:
-    """Train on packed `volumes` through the frozen `autoencoder`; the component ends up in `folder`/last."""
-    encoder = ScanAutoencoder.from_pretrained(autoencoder).eval()
-    everything = [latent for v in read_volumes(volumes) if v.healthy.any() for latent in encode_volume(encoder, v)]
-    training = [v for v in everything if not v.name.startswith(HELD_OUT_PATIENTS)]
-    held_out = [v for v in everything if v.name.startswith(HELD_OUT_PATIENTS)]
-    rng = np.random.default_rng(settings.seed)
-    run = TrainingRun(folder, HoleDenoiser(), settings)
+    """Train on packed `volumes` through the frozen `autoencoder`; the component ends up in `folder`/last.
+
+    `initial` is a trained denoiser to go on from. Returns errors in the latents of held-out patients, in their deviation.
+    """
+    module = HoleDenoiser() if initial is None else HoleDenoiser.from_pretrained(initial).train()
+    run = TrainingRun(folder, module, settings)
+    device = run.accelerator.device
+    encoder = ScanAutoencoder.from_pretrained(autoencoder).eval().to(device)
+    taught = [v for v in read_volumes(volumes) if v.healthy.any()]
+    rng = np.random.default_rng(run.seed)
+    # The processor's part of it takes longer than a GPU's.
+    alone = ProcessPoolExecutor(task.processes, get_context(START)) if task.processes else nullcontext()
+    with alone as pool:
+        cells = list(pool.map(cells_of, taught) if pool else map(cells_of, taught))
+    training: list[LatentVolume] = []
+    held_out: list[LatentVolume] = []
+    for volume, (teach, body) in zip(taught, cells):
+        is_held_out = volume.name.startswith(HELD_OUT_PATIENTS)
+        encoded = encode_volume(encoder, volume, teach, body, 1 if is_held_out else task.copies, rng)
+        (held_out if is_held_out else training).extend(encoded)
+
+    def crops(seed: int) -> Callable[[], tuple[np.ndarray, ...]]:
+        drawing = np.random.default_rng(seed)
+
+        def draw() -> tuple[np.ndarray, ...]:
+            size = int(drawing.choice(task.sizes))
+            batch = [_draw(training, size, drawing) for _ in range(max(1, task.cells // size**3))]
+            latents, teach, hole, modality = (torch.stack(parts) for parts in zip(*batch))
+            return latents.half().numpy(), teach.numpy(), hole.numpy(), modality.numpy()
+
+        return draw
+
+    batches = draws(crops, run.seed, task.processes)
 
     def loss(module: nn.Module) -> torch.Tensor:
-        size = int(rng.choice(task.sizes))
-        batch = [_draw(training, size, rng) for _ in range(max(1, task.cells // size**3))]
-        latents, teach, hole, modality = _collate(batch)
+        latents, teach, hole, modality = _collated(next(batches), device)
         return denoising_loss(module, latents, teach, hole, modality, rng)
 
-    return run.train(loss, lambda module: _held_out_errors(module, held_out, task.sizes[-1]))
+    return run.train(loss, lambda module: _held_out_errors(module, held_out))
+
+
+def cells_of(volume: Volume) -> tuple[np.ndarray, np.ndarray]:
+    """Cells (k, j, i) of a volume where the loss counts, and those inside the patient."""
+    cut = _whole_cells(volume)
+    tumour = volume.tumour[cut]
+    avoid = ndimage.binary_dilation(tumour, iterations=3) if tumour.any() else tumour
+    body = filled_body(volume.intensities[cut].astype(np.float32), volume.modality)
+    return (_shares(volume.healthy[cut]) > 0.5) & (_shares(avoid) == 0), _shares(body) > 0.5
 
 
 @torch.no_grad()
-def encode_volume(autoencoder: ScanAutoencoder, volume: Volume) -> Iterator[LatentVolume]:
-    """The volume's latents, and those of its left-right mirror image."""
-    shape = [n - n % CELL for n in volume.intensities.shape]
-    cut = tuple(slice(0, n) for n in shape)
-    intensities = volume.intensities[cut].astype(np.float32)
-    tumour = ndimage.binary_dilation(volume.tumour[cut], iterations=3) if volume.tumour.any() else volume.tumour[cut]
-    body = filled_body(intensities, volume.modality)
+def encode_volume(
+    autoencoder: ScanAutoencoder,
+    volume: Volume,
+    teach: np.ndarray,
+    body: np.ndarray,
+    copies: int,
+    rng: np.random.Generator,
+) -> Iterator[LatentVolume]:
+    """The volume's latents and those of its left-right mirror image, as it is and `copies` - 1 times varied."""
+    device = autoencoder.latent_mean.device
+    scan = torch.from_numpy(volume.intensities[_whole_cells(volume)].astype(np.float32)).to(device)
     group = 0 if volume.is_sarcoma else 1 if volume.modality == "MR" else 2
-    for mirrored in (False, True):
-        arrays = [np.flip(a, 2) if mirrored else a for a in (intensities, volume.healthy[cut], tumour, body)]
-        scan, healthy, avoid, inside = (torch.from_numpy(np.ascontiguousarray(a, np.float32)) for a in arrays)
-        with torch.autocast("cpu", torch.bfloat16):
-            latents, _ = autoencoder.encode(scan[None, None])
-        teach = (_cells(healthy) > 0.5) & (functional.max_pool3d(avoid[None, None], CELL)[0, 0] == 0)
-        yield LatentVolume(
-            volume.name,
-            group,
-            modality_class(volume.modality, volume.sequence),
-            latents[0].half(),
-            teach,
-            _cells(inside) > 0.5,
-        )
+    for copy, mirrored in product(range(copies), (False, True)):
+        seen = _varied(scan, volume.modality, rng) if copy else scan
+        with fast_arithmetic(device):
+            latents, _ = autoencoder.encode((seen.flip(2) if mirrored else seen)[None, None])
+        cells = (np.ascontiguousarray(np.flip(a, 2)) if mirrored else a for a in (teach, body))
+        kind = modality_class(volume.modality, volume.sequence)
+        yield LatentVolume(volume.name, group, kind, latents[0].half().cpu(), *map(torch.from_numpy, cells))
+
+
+def _whole_cells(volume: Volume) -> tuple[slice, ...]:
+    return tuple(slice(0, n - n % CELL) for n in volume.intensities.shape)
+
+
+def _varied(scan: torch.Tensor, modality: str, rng: np.random.Generator) -> torch.Tensor:
+    if modality == "CT":
+        return (scan * rng.uniform(0.98, 1.02) + rng.uniform(-0.015, 0.015) * (scan > 0.02)).clamp(0, 1)
+    return (scan * rng.uniform(DIMMEST, BRIGHTEST)).clamp(0, 1.3) ** rng.uniform(0.8, 1.25)
 
 
 def random_hole(size: int, body: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """One or two ellipsoids of 1.5 to 8 cells radius in a cube of `size` cells, inside the body; bool (k, j, i)."""
+    """One or two ellipsoids of `HOLE_RADII_CELLS` in a cube of `size` cells, inside the body; bool (k, j, i)."""
     grid = np.stack(np.meshgrid(*[np.arange(size, dtype=np.float32)] * 3, indexing="ij"))
     hole = np.zeros((size,) * 3, bool)
     inside = np.argwhere(body.numpy())
     for _ in range(rng.integers(1, 3)):
         centre = inside[rng.integers(len(inside))] if len(inside) else rng.uniform(3, size - 3, 3)
-        radii = np.exp(rng.uniform(np.log(1.5), np.log(8.0))) * rng.uniform(0.7, 1.3, 3)
+        radii = np.exp(rng.uniform(*np.log(HOLE_RADII_CELLS))) * rng.uniform(0.7, 1.3, 3)
         hole |= (((grid - np.reshape(centre, (3, 1, 1, 1))) / radii.reshape(3, 1, 1, 1)) ** 2).sum(0) < 1
     return torch.from_numpy(hole) & body
 
@@ -122,10 +185,10 @@ def denoising_loss(
     rng: np.random.Generator,
 ) -> torch.Tensor:
     """Loss of one batch: latents (n, 4, ...), `teach` and `hole` (n, 1, ...) float, `modality` (n,)."""
-    count = latents.shape[0]
-    task = torch.from_numpy(rng.choice(3, size=count, p=(EXPECTED, TEXTURE, WHOLE)))
-    sigma = torch.from_numpy(rng.uniform(LOWEST_SIGMA, 1.0, count).astype(np.float32))
-    sigma = torch.where(task == 0, torch.ones(count), sigma)
+    count, device = latents.shape[0], latents.device
+    task = torch.from_numpy(rng.choice(3, size=count, p=(EXPECTED, TEXTURE, WHOLE))).to(device)
+    sigma = torch.from_numpy(rng.uniform(LOWEST_SIGMA, 1.0, count).astype(np.float32)).to(device)
+    sigma = torch.where(task == 0, torch.ones_like(sigma), sigma)
     sigma = torch.where(task == 2, sigma**2, sigma).clamp(LOWEST_SIGMA, 1.0)
     is_whole = (task == 2).view(-1, 1, 1, 1, 1)
     hole = torch.where(is_whole, torch.ones_like(hole), hole)
@@ -139,8 +202,9 @@ def denoising_loss(
     return (error * weight).sum() / (weight.sum() + 1)
 
 
-def _cells(mask: torch.Tensor) -> torch.Tensor:
-    return functional.avg_pool3d(mask[None, None], CELL)[0, 0]
+def _shares(mask: np.ndarray) -> np.ndarray:
+    k, j, i = (n // CELL for n in mask.shape)
+    return mask.reshape(k, CELL, j, CELL, i, CELL).mean((1, 3, 5))
 
 
 def _draw(volumes: list[LatentVolume], size: int, rng: np.random.Generator) -> tuple[torch.Tensor, ...]:
@@ -158,25 +222,26 @@ def _draw(volumes: list[LatentVolume], size: int, rng: np.random.Generator) -> t
     return latents, teach, random_hole(size, body, rng), torch.tensor(modality)
 
 
-def _collate(batch: list[tuple[torch.Tensor, ...]]) -> tuple[torch.Tensor, ...]:
-    latents, teach, hole, modality = (torch.stack(parts) for parts in zip(*batch))
-    return latents, teach[:, None].float(), hole[:, None].float(), modality
+def _collated(batch: tuple[np.ndarray, ...], device: torch.device) -> tuple[torch.Tensor, ...]:
+    latents, teach, hole, modality = (torch.as_tensor(part).to(device) for part in batch)
+    return latents.float(), teach[:, None].float(), hole[:, None].float(), modality
 
 
 def _held_out_errors(
-    denoiser: HoleDenoiser, volumes: list[LatentVolume], size: int, count: int = 24
+    denoiser: HoleDenoiser, volumes: list[LatentVolume], size: int = 24, count: int = 24
 ) -> dict[str, float]:
-    rng = np.random.default_rng(7)
+    rng, device = np.random.default_rng(7), next(denoiser.parameters()).device
     errors: dict[str, list[float]] = {"expected_l1": [], "texture_velocity": []}
     for _ in range(count):
-        latents, teach, hole, modality = _collate([_draw(volumes, size, rng)])
+        drawn = tuple(part[None].numpy() for part in _draw(volumes, size, rng))
+        latents, teach, hole, modality = _collated(drawn, device)
         weight = (hole * teach).expand_as(latents)
         if weight.sum() < 40:
             continue
-        noise = torch.from_numpy(rng.standard_normal(latents.shape).astype(np.float32))
+        noise = torch.from_numpy(rng.standard_normal(latents.shape).astype(np.float32)).to(device)
         for name, sigma in (("expected_l1", 1.0), ("texture_velocity", 0.5)):
             noisy = (1 - sigma) * latents + sigma * noise
-            difference = denoiser(noisy, torch.tensor([sigma]), latents, hole, modality) - latents
+            difference = denoiser(noisy, torch.tensor([sigma], device=device), latents, hole, modality) - latents
             error = difference.abs() if sigma == 1 else difference.square() / sigma**2
             errors[name].append(float((error * weight).sum() / weight.sum()))
     return {name: float(np.mean(values)) for name, values in errors.items() if values}

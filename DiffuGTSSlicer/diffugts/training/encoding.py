@@ -56,22 +56,28 @@ class EncodedCase:
 
 
 class Foundation:
-    """The frozen autoencoder and denoiser, turning cases into features on the processor."""
+    """The frozen autoencoder and denoiser, turning cases into features on `device`."""
 
-    def __init__(self, autoencoder: Path, denoiser: Path) -> None:
-        self.autoencoder = ScanAutoencoder.from_pretrained(autoencoder).eval().requires_grad_(False)
-        self.denoiser = HoleDenoiser.from_pretrained(denoiser).eval().requires_grad_(False)
+    def __init__(self, autoencoder: Path, denoiser: Path, device: torch.device | str = "cpu") -> None:
+        self.device = torch.device(device)
+        self.autoencoder = ScanAutoencoder.from_pretrained(autoencoder).eval().requires_grad_(False).to(device)
+        self.denoiser = HoleDenoiser.from_pretrained(denoiser).eval().requires_grad_(False).to(device)
 
     @torch.no_grad()
+    def features(self, intensities: np.ndarray, modality_classes: list[int]) -> dict[int, torch.Tensor]:
+        """Features by stride, float16, of crops (n, k, j, i) and their classes."""
+        scans = torch.from_numpy(np.ascontiguousarray(intensities))[:, None].to(self.device, torch.float32)
+        classes = torch.tensor(modality_classes, device=self.device)
+        with fast_arithmetic(self.device):
+            levels = features_of_crops(self.autoencoder, self.denoiser, scans, classes)
+        return {stride: level.clamp(-LARGEST_FEATURE, LARGEST_FEATURE).half() for stride, level in levels.items()}
+
     def encode(self, case: Case) -> EncodedCase:
         """Features, target and weight of a case."""
-        scan = torch.from_numpy(np.ascontiguousarray(case.intensities, np.float32))[None, None]
-        with fast_arithmetic(scan.device):
-            levels = features_of_crops(self.autoencoder, self.denoiser, scan, case.modality_class)
         return EncodedCase(
-            {stride: level.clamp(-LARGEST_FEATURE, LARGEST_FEATURE).half() for stride, level in levels.items()},
-            _halved(case.target),
-            _halved(case.weight),
+            self.features(np.asarray(case.intensities, np.float32)[None], [case.modality_class]),
+            halved(case.target),
+            halved(case.weight),
             replace(case, intensities=case.intensities[:0]),
         )
 
@@ -154,5 +160,6 @@ def _encode_for_ever(
                     return
 
 
-def _halved(mask: np.ndarray) -> torch.Tensor:
+def halved(mask: np.ndarray) -> torch.Tensor:
+    """A mask (k, j, i) on the attention's own grid, (1, 1, k/2, j/2, i/2) float32: shares of each of its voxels."""
     return functional.avg_pool3d(torch.from_numpy(mask.astype(np.float32))[None, None], 2)

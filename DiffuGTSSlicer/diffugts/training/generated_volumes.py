@@ -6,12 +6,15 @@ Their seeds begin at `FIRST_SEED`, far from those of `diffugts demo`.
 
 from __future__ import annotations
 
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import Literal
 
 import numpy as np
 
 from diffugts.generated.phantom import Body, draw_phantom
 from diffugts.scans.intensity import COMPACT_CT_CURVE, intensity_curve
+from diffugts.training.draws import START
 from diffugts.training.volumes import SPACING_MM, Volume
 
 PREFIX = "generated-"
@@ -46,9 +49,12 @@ ORGAN_NAMES: dict[int, str] = dict(enumerate(STRUCTURES, start=1))
 """Values of `Volume.organs` in generated volumes."""
 
 
-def generated_volumes(count: int) -> list[Volume]:
-    """The first `count` generated bodies."""
-    return [generated_volume(n) for n in range(count)]
+def generated_volumes(count: int, processes: int = 0) -> list[Volume]:
+    """The first `count` generated bodies, about two seconds each; drawn by so many `processes` at once."""
+    if not processes:
+        return [generated_volume(n) for n in range(count)]
+    with ProcessPoolExecutor(processes, get_context(START)) as pool:
+        return list(pool.map(generated_volume, range(count)))
 
 
 def generated_volume(number: int) -> Volume:

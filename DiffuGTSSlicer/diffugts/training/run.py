@@ -3,23 +3,32 @@
     run/settings.json     what was asked
     run/log.jsonl         one line per report: step, minutes, loss, whatever the validation measured
     run/checkpoint/       weights (safetensors), optimiser state, progress
-    run/best/, run/last/  the module as diffusers saves it
+    run/last/             the module as diffusers saves it, when the run has ended
+    run/best/             the same at the best validation, where one of its figures is watched
 
 A run is given minutes, not steps: training shares a machine with other work, and the learning rate follows
 the share of the time that is used up. An interrupted run goes on from its checkpoint with the time it has left.
+A run that watches a figure can stop early.
+
+Several processes (`accelerate launch` or `torchrun`, a GPU each) learn from batches of their own. The first one keeps the
+time, validates and writes; all make the same steps at the same learning rate.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs, broadcast
 from diffusers import ModelMixin
 from filelock import FileLock, Timeout
 from safetensors.torch import load_file, save_file
@@ -30,11 +39,17 @@ from diffugts.errors import RequestError
 
 CHECKPOINT_EVERY_S = 120.0
 REPORT_EVERY_STEPS = 50
+SEED_OF_NEXT_PROCESS = 15_485_863
+"""Between the seeds of two training processes, far from those of the processes that draw for one."""
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """What every training shares. `minutes` of optimisation in all; `threads` 0 leaves torch's own choice."""
+    """What every training shares. `minutes` of optimisation in all; `threads` 0 leaves torch's own choice.
+
+    `watched` names a validation figure, better when higher, or lower with "-" before its name. After `patience` validations
+    in a row without a better one the run ends early, and `last` is the best; 0: it never does.
+    """
 
     minutes: float
     learning_rate: float
@@ -49,6 +64,8 @@ class RunSettings:
     threads: int = 0
     mixed_precision: str = "bf16"
     validate_every_minutes: float = 5.0
+    watched: str = ""
+    patience: int = 0
 
 
 class TrainingRun:
@@ -66,15 +83,20 @@ class TrainingRun:
         keep_freed_memory()
         torch.manual_seed(settings.seed)
         precision = settings.mixed_precision if settings.mixed_precision != "no" else "no"
-        self.accelerator = Accelerator(mixed_precision=precision)
+        unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+        self.accelerator = Accelerator(mixed_precision=precision, kwargs_handlers=[unused])
         trained = [p for p in module.parameters() if p.requires_grad]
         optimiser = torch.optim.AdamW(
             trained, lr=settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay
         )
+        self.is_first = self.accelerator.is_main_process
+        self.seed = settings.seed + SEED_OF_NEXT_PROCESS * self.accelerator.process_index
         self.module, self.optimiser = self.accelerator.prepare(module, optimiser)
         self.averaged = {name: tensor.detach().clone() for name, tensor in self._plain().state_dict().items()}
         self.step, self.skipped, self.used_s = 0, 0, 0.0
-        (folder / "settings.json").write_text(json.dumps(asdict(settings), indent=2), encoding="utf-8")
+        self.best, self.waited = -math.inf, 0
+        if self.is_first:
+            (folder / "settings.json").write_text(json.dumps(asdict(settings), indent=2), encoding="utf-8")
         self._resume()
 
     def train(
@@ -88,8 +110,10 @@ class TrainingRun:
             RequestError: another process trains in this folder; two would overwrite each other's checkpoints.
         """
         try:
-            with FileLock(self.folder / "lock", timeout=0):
-                return self._train(loss, validate)
+            with FileLock(self.folder / "lock", timeout=0) if self.is_first else nullcontext():
+                figures = self._train(loss, validate if self.is_first else None)
+                self.accelerator.wait_for_everyone()
+                return figures
         except Timeout as taken:
             raise RequestError(
                 f"Another training run is writing to {self.folder}. Wait until it has ended, stop it, or give this one "
@@ -105,15 +129,17 @@ class TrainingRun:
         losses: list[float] = []
         figures: dict[str, float] = {}
         last = saved = validated = time.monotonic()
+        waited_for_the_first, ended_early = False, False
         self.module.train()
-        while self.used_s < budget_s:
+        while self._goes_on(budget_s, ended_early):
             self._set_learning_rate(self.used_s / budget_s)
             with self.accelerator.autocast():
                 value = loss(self.module)
             self.accelerator.backward(value)
             norm = self.accelerator.clip_grad_norm_(self.module.parameters(), self.settings.clip_norm)
-            # One bad step would spoil the weights for good; bfloat16 kernels do produce a NaN now and then.
-            if torch.isfinite(value.detach()) and torch.isfinite(torch.as_tensor(norm)):
+            # One bad step would spoil the weights for good; bfloat16 kernels do produce a NaN now and then. The norm is
+            # that of all processes' gradients together: either all take the step or none.
+            if torch.isfinite(torch.as_tensor(norm)):
                 self.optimiser.step()
                 self._average()
                 losses.append(float(value.detach()))
@@ -122,6 +148,8 @@ class TrainingRun:
             self.optimiser.zero_grad(set_to_none=True)
             self.step += 1
             now = time.monotonic()
+            if not waited_for_the_first:  # what is drawn beside the training may take minutes to start
+                waited_for_the_first, last = True, now
             self.used_s, last = self.used_s + now - last, now
             if self.step % REPORT_EVERY_STEPS == 0:
                 self._report({"loss": sum(losses) / max(1, len(losses)), "skipped": self.skipped})
@@ -129,14 +157,29 @@ class TrainingRun:
             if validate and now - validated > 60 * self.settings.validate_every_minutes:
                 figures = self._validate(validate)
                 validated = last = time.monotonic()
-            if now - saved > CHECKPOINT_EVERY_S:
+                ended_early = 0 < self.settings.patience <= self.waited
+            if self.is_first and now - saved > CHECKPOINT_EVERY_S:
                 self.save_checkpoint()
                 saved = last = time.monotonic()
-        if validate:
+        if not self.is_first:
+            return {}
+        if validate and not ended_early:
             figures = self._validate(validate)
         self.save_checkpoint()
-        self.save_module(self.folder / "last")
+        if ended_early:
+            shutil.copytree(self.folder / "best", self.folder / "last", dirs_exist_ok=True)
+            watched = self.settings.watched.removeprefix("-")
+            self._report({f"best {watched}": abs(self.best), "validations without a better one": self.waited})
+        else:
+            self.save_module(self.folder / "last")
         return figures
+
+    def _goes_on(self, budget_s: float, ended_early: bool) -> bool:
+        """Whether there is a next step: what the first process says, whose clock is everybody's."""
+        if self.accelerator.num_processes > 1:
+            said = torch.tensor([self.used_s, float(ended_early)], device=self.accelerator.device)
+            self.used_s, ended_early = broadcast(said).tolist()
+        return self.used_s < budget_s and not ended_early
 
     def save_module(self, folder: Path) -> None:
         """The averaged weights as a diffusers component."""
@@ -153,7 +196,7 @@ class TrainingRun:
         save_file({k: v.contiguous() for k, v in self._plain().state_dict().items()}, folder / "module.safetensors")
         save_file({k: v.contiguous() for k, v in self.averaged.items()}, folder / "averaged.safetensors")
         torch.save(self.optimiser.state_dict(), folder / "optimiser.pt")
-        (folder / "progress.json").write_text(json.dumps({"step": self.step, "used_s": self.used_s}), encoding="utf-8")
+        (folder / "progress.json").write_text(json.dumps(self._progress()), encoding="utf-8")
         kept, old = self.folder / "checkpoint", self.folder / "checkpoint.old"
         if kept.exists():
             os.replace(kept, old)
@@ -163,15 +206,21 @@ class TrainingRun:
                 path.unlink()
             old.rmdir()
 
+    def _progress(self) -> dict[str, float]:
+        watched = {"best": self.best, "waited": self.waited} if self.settings.watched and self.best > -math.inf else {}
+        return {"step": self.step, "used_s": self.used_s, **watched}
+
     def _resume(self) -> None:
         folder = next((f for n in ("checkpoint", "checkpoint.old") if (f := self.folder / n).exists()), None)
         if folder is None:
             return
         self._plain().load_state_dict(load_file(folder / "module.safetensors"))
-        self.averaged = load_file(folder / "averaged.safetensors")
+        for name, tensor in load_file(folder / "averaged.safetensors").items():
+            self.averaged[name].copy_(tensor)
         self.optimiser.load_state_dict(torch.load(folder / "optimiser.pt", weights_only=True))
         progress = json.loads((folder / "progress.json").read_text(encoding="utf-8"))
         self.step, self.used_s = progress["step"], progress["used_s"]
+        self.best, self.waited = progress.get("best", -math.inf), progress.get("waited", 0)
 
     def _plain(self) -> ModelMixin:
         return self.accelerator.unwrap_model(self.module)
@@ -186,11 +235,12 @@ class TrainingRun:
     @torch.no_grad()
     def _average(self) -> None:
         decay = min(self.settings.average_decay, (1 + self.step) / (10 + self.step))
-        for name, tensor in self._plain().state_dict().items():
-            if tensor.is_floating_point():
-                self.averaged[name].lerp_(tensor, 1.0 - decay)
-            else:
-                self.averaged[name].copy_(tensor)
+        state = self._plain().state_dict()
+        moving = [name for name, tensor in state.items() if tensor.is_floating_point()]
+        # One call for all tensors: on a GPU two hundred single ones would take longer than the step itself.
+        torch._foreach_lerp_([self.averaged[name] for name in moving], [state[name] for name in moving], 1.0 - decay)
+        for name in state.keys() - set(moving):
+            self.averaged[name].copy_(state[name])
 
     def _validate(self, validate: Callable[[ModelMixin], dict[str, float]]) -> dict[str, float]:
         module = self._plain()
@@ -202,7 +252,19 @@ class TrainingRun:
         module.load_state_dict(present)
         module.train()
         self._report(figures)
+        self._watch(figures)
         return figures
+
+    def _watch(self, figures: dict[str, float]) -> None:
+        name = self.settings.watched.removeprefix("-")
+        if name not in figures:
+            return
+        value = -figures[name] if self.settings.watched.startswith("-") else figures[name]
+        if value > self.best:
+            self.best, self.waited = value, 0
+            self.save_module(self.folder / "best")
+        else:
+            self.waited += 1
 
     def _report(self, figures: dict[str, float]) -> None:
         line = {
@@ -210,6 +272,8 @@ class TrainingRun:
             "minutes": round(self.used_s / 60, 2),
             **{k: round(v, 5) for k, v in figures.items()},
         }
+        if not self.is_first:
+            return
         with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps(line) + "\n")
         self.accelerator.print(json.dumps(line), flush=True)
