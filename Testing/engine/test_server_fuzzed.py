@@ -25,7 +25,7 @@ from schemathesis.specs.openapi.checks import (  # noqa: E402
 
 from running_server import TOKEN, RunningServer, ending, made_upload, submit  # noqa: E402
 
-EXAMPLES = int(os.environ.get("DIFFUGTS_FUZZED", "60"))
+EXAMPLES = int(os.environ.get("DIFFUGTS_FUZZED", "40"))
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 LIMITS = {"requests_per_minute": 10_000_000, "failed_logins_per_minute": 10_000_000, "jobs_per_token": 1000}
 
@@ -34,6 +34,11 @@ LIMITS = {"requests_per_minute": 10_000_000, "failed_logins_per_minute": 10_000_
 def server(tmp_path_factory: pytest.TempPathFactory):
     with RunningServer(tmp_path_factory.mktemp("server"), limits=LIMITS) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def document(server):
+    return schemathesis.openapi.from_url(f"{server.address}/openapi.json")
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +64,7 @@ OPERATIONS = (
 )
 
 
-def test_the_document_lists_every_operation(server) -> None:
-    document = schemathesis.openapi.from_url(f"{server.address}/openapi.json")
+def test_the_document_lists_every_operation(document) -> None:
     listed = {(each.ok().method.upper(), each.ok().path) for each in document.get_all_operations()}
     assert listed == set(OPERATIONS)
 
@@ -68,11 +72,11 @@ def test_the_document_lists_every_operation(server) -> None:
 @pytest.mark.parametrize("mode", ["positive", "negative"])
 @pytest.mark.parametrize("operation", OPERATIONS, ids=" ".join)
 def test_every_operation_answers_as_its_document_says(
-    server, finished_job: str, operation: tuple[str, str], mode: str
+    document, finished_job: str, operation: tuple[str, str], mode: str
 ) -> None:
     """`positive` requests are as the document asks, `negative` ones are not."""
     method, path = operation
-    described = schemathesis.openapi.from_url(f"{server.address}/openapi.json")[path][method]
+    described = document[path][method]
 
     @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(
