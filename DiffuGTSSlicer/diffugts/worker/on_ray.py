@@ -22,8 +22,8 @@ OWN_PYTHON = "{python}"
 """In a worker's command line: the Python that Ray runs with on that machine."""
 
 SENTENCE = "The machine that computed the job was lost. Segment again."
-PAUSE_S, MOST_FAILURES = 2.0, 30
-"""Between attempts to reach an actor, and how many may fail one after another."""
+PAUSE_S, MOST_FAILURES = 2.0, 5
+"""Seconds between attempts to reach an actor, and how many may fail for another reason than that no machine is there."""
 
 
 class WorkerActor:
@@ -31,13 +31,20 @@ class WorkerActor:
 
     def __init__(self, command: tuple[str, ...]) -> None:
         self._link = WorkerLink([sys.executable if part == OWN_PYTHON else part for part in command])
+        self._running: asyncio.Task[None] | None = None
 
     async def ready(self) -> None:
         """As `WorkerLink.ready`."""
         await self._link.ready()
 
     async def carry_out(self, job: str, request: str) -> AsyncIterator[str]:
-        """The job's events as lines, the closing one last; a failure of the link is told as one."""
+        """The job's events as lines, the closing one last; a failure of the link is told as one.
+
+        A job that is still running has been given up by whoever asked for it: its process is ended first.
+        """
+        if self._running is not None and not self._running.done():
+            self._link.kill()
+            await self._running
         lines: asyncio.Queue[str] = asyncio.Queue()
 
         async def hear(event: Event) -> None:
@@ -51,7 +58,7 @@ class WorkerActor:
                 closing = Event("failed", fields)
             await lines.put(closing.to_line())
 
-        running = asyncio.create_task(run())
+        self._running = running = asyncio.create_task(run())
         while parse_event(line := await lines.get()).name not in CLOSING:
             yield line
         yield line
@@ -85,14 +92,17 @@ class RayLink:
 
     async def ready(self) -> None:
         """Wait until the cluster has a place for the worker. Raises InstallationError where Ray cannot keep one anywhere."""
-        for _ in range(MOST_FAILURES):
+        failures = 0
+        while failures < MOST_FAILURES:
             try:
                 await self._actor.ready.remote()
                 return
             except InstallationError:
                 raise
+            except ray.exceptions.ActorUnavailableError:
+                await asyncio.sleep(PAUSE_S)  # its machine is lost, or slow: Ray waits for one that can take it
             except ray.exceptions.RayError as error:
-                fault = error
+                failures, fault = failures + 1, error
                 await asyncio.sleep(PAUSE_S)
         raise InstallationError(
             f"Ray cannot keep a worker running ({type(fault).__name__}). See that all machines of the cluster have the same "
