@@ -98,7 +98,8 @@ def test_prose_is_translated(path: Path):
 @pytest.mark.parametrize("path", INSIDE, ids=lambda path: path.stem)
 def test_what_is_raised_for_the_user_is_translated(path: Path):
     tree = in_program(path)
-    raised = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and called(node) in kinds_of_error(tree)]
+    kinds = kinds_of_error(tree)
+    raised = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and called(node) in kinds]
     texts = [(line, text) for node in raised for argument in node.args[:2] for line, text in literals(argument)]
     assert [f"{line}: {text}" for line, text in texts if re.search("[A-Za-z]", text)] == []
 
