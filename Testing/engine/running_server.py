@@ -49,7 +49,8 @@ class RunningServer:
         }
         scheme = "https" if "certificate" in settings else "http"
         self.address = f"{scheme}://127.0.0.1:{self.port}"
-        self._verify: Any = ssl.create_default_context(cafile=settings["certificate"]) if scheme == "https" else True
+        # Without TLS there is nothing to verify, and reading all the system's certificates for each client takes long.
+        self._verify: Any = scheme == "https" and ssl.create_default_context(cafile=settings["certificate"])
         self._said: list[bytes] = []
         self.start()
 
@@ -63,14 +64,15 @@ class RunningServer:
         )
         threading.Thread(target=self._read, args=(self.process.stderr,), daemon=True).start()
         end = time.monotonic() + PATIENCE_S
-        while True:
-            try:
-                httpx.get(f"{self.address}/v1/hello", verify=self._verify, trust_env=False)
-                return
-            except httpx.TransportError:
-                assert self.process.poll() is None, self.log
-                assert time.monotonic() < end, f"the server does not answer: {self.log}"
-                time.sleep(0.05)
+        with self.client(None) as client:
+            while True:
+                try:
+                    client.get("/v1/hello")
+                    return
+                except httpx.TransportError:
+                    assert self.process.poll() is None, self.log
+                    assert time.monotonic() < end, f"the server does not answer: {self.log}"
+                    time.sleep(0.05)
 
     def __enter__(self) -> RunningServer:
         return self

@@ -58,7 +58,7 @@ def test_a_killed_worker_ends_its_job_with_a_sentence_and_the_next_one_runs(serv
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_after_the_server_was_killed_the_job_is_run_again_and_delivered_whole(tmp_path: Path, stage: str) -> None:
-    with RunningServer(tmp_path / "server", step_s=0.05) as server, server.client() as client:
+    with RunningServer(tmp_path / "server", step_s=0.03) as server, server.client() as client:
         job = submit(client, made_upload(tmp_path))
         come_to(client, job, stage)
         workers = server.workers

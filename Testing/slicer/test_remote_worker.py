@@ -180,7 +180,7 @@ def test_of_a_patient_nothing_leaves(server, wire, make_bench, monkeypatch):
 
 @pytest.mark.parametrize("moment", ["attending", "refining"])
 def test_a_connection_that_breaks_costs_nothing(make_bench, tmp_path: Path, moment: str):
-    with RunningServer(tmp_path / "server", step_s=0.05) as server:
+    with RunningServer(tmp_path / "server", step_s=0.03) as server:
         wire = Wire(server.port)
         bench = make_bench(remote_worker(wire.address))
         job = bench.queue.add(ordered(made_volume("oblique", shape=(20, 24, 28))))
@@ -192,7 +192,7 @@ def test_a_connection_that_breaks_costs_nothing(make_bench, tmp_path: Path, mome
 
 
 def test_a_server_that_is_killed_and_started_again_still_delivers(make_bench, tmp_path: Path):
-    with RunningServer(tmp_path / "server", step_s=0.05) as server:
+    with RunningServer(tmp_path / "server", step_s=0.03) as server:
         bench = make_bench(remote_worker(server.address))
         job = bench.queue.add(ordered(made_volume("oblique", shape=(20, 24, 28))))
         tick_until(bench, lambda: job.progress.stage == "attending" or job.state.over)
@@ -203,7 +203,7 @@ def test_a_server_that_is_killed_and_started_again_still_delivers(make_bench, tm
 
 
 def test_cancelling_keeps_what_was_finished_and_frees_the_server(make_bench, tmp_path: Path):
-    with RunningServer(tmp_path / "server", step_s=0.1) as server:
+    with RunningServer(tmp_path / "server", step_s=0.05) as server:
         bench = make_bench(remote_worker(server.address))
         job = bench.queue.add(ordered(made_volume("oblique", shape=(20, 24, 28)), "bright ball", "dark ball"))
         tick_until(bench, lambda: (job.progress.stage == "attending" and job.progress.done >= 12) or job.state.over)
@@ -215,7 +215,7 @@ def test_cancelling_keeps_what_was_finished_and_frees_the_server(make_bench, tmp
 
 
 def test_the_client_killed_in_the_middle_fails_the_job_with_a_sentence(make_bench, tmp_path: Path):
-    with RunningServer(tmp_path / "server", step_s=0.1) as server:
+    with RunningServer(tmp_path / "server", step_s=0.05) as server:
         bench = make_bench(remote_worker(server.address))
         job = bench.queue.add(ordered(made_volume("oblique", shape=(20, 24, 28))))
         tick_until(bench, lambda: job.progress.stage == "encoding" or job.state.over)
