@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from command_line import call, call_process
+from diffugts.cohort.case_folder import CaseFolder
 from diffugts.errors import InstallationError, RequestError
 from diffugts.protocol import Event, ResultManifest
 from job_folders import write_scan
@@ -134,6 +135,60 @@ def test_a_lost_machine_is_outlived_and_its_case_done_on_another(tmp_path: Path,
     assert busy.is_set(), "both machines were at work"
     assert [o.failure for o in outcomes] == [""] * 4
     assert sum(what == "began" for _, what in heard.told) == 5, "the case of the lost machine began again"
+
+
+@needs_ray
+@pytest.mark.slow
+def test_where_no_machine_is_left_the_cohort_waits_until_one_is_back(tmp_path: Path) -> None:
+    from diffugts.cohort.on_ray import Share, cluster, links
+    from diffugts.cohort.run import carry_out_cohort
+
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    only = made.add_node(num_cpus=1)
+    made.wait_for_nodes()
+    cases, busy, outcomes = made_cases(tmp_path, 1), threading.Event(), []
+    heard = HeardEarly(1, busy)
+    try:
+        with cluster(made.address):
+            link = links(Share(1, 1, 0), 1, stand_in(0.1))
+            # Machines come and go on the main thread alone: Ray sets signal handlers.
+            carrying = threading.Thread(
+                target=lambda: outcomes.extend(carry_out_cohort(cases, tmp_path / "out", link, heard)), daemon=True
+            )
+            carrying.start()
+            assert busy.wait(120)
+            made.remove_node(only, allow_graceful=False)
+            time.sleep(20)
+            assert carrying.is_alive() and not outcomes
+            made.add_node(num_cpus=1)
+            carrying.join(180)
+    finally:
+        made.shutdown()
+    assert [o.failure for o in outcomes] == [""] and heard.told.count(("s0", "began")) == 2
+
+
+@needs_ray
+@pytest.mark.slow
+def test_an_actor_ends_a_job_that_was_given_up_before_it_takes_another(tmp_path: Path) -> None:
+    import asyncio
+
+    from diffugts.worker.on_ray import WorkerActor
+
+    cases = made_cases(tmp_path, 2)
+    for case in cases:
+        CaseFolder(tmp_path / "out", case).prepare()
+    first, second = (CaseFolder(tmp_path / "out", case) for case in cases)
+
+    async def give_up_and_ask_again() -> str:
+        actor = WorkerActor(stand_in(0.1))
+        given_up = actor.carry_out("a", str(first.request_path))
+        await given_up.__anext__()  # it is at work, and nobody listens any more
+        said = [line async for line in actor.carry_out("b", str(second.request_path))]
+        await actor.close()
+        return said[-1]
+
+    assert '"done"' in asyncio.run(give_up_and_ask_again())
+    assert second.finish().findings and not first.result_folder.exists()
 
 
 def actor_pid() -> int:
