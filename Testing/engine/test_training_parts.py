@@ -66,7 +66,7 @@ def test_an_autoencoder_goes_on_from_a_trained_one_drawn_for_beside_it(packed: P
 
 
 def test_a_denoiser_goes_on_from_a_trained_one_and_fills_holes_in_held_out_scans(packed: Path, tmp_path: Path) -> None:
-    task = DenoiserTask(sizes=(12,), cells=2 * 12**3, processes=1)
+    task = DenoiserTask(sizes=(12,), cells=2 * 12**3, processes=1, bodies=0)
     gentle, runs = settings(minutes=0.02, learning_rate=1e-6), (tmp_path / "on", tmp_path / "anew")
     figures, anew = (
         train_denoiser(packed, COMPACT / "autoencoder", folder, gentle, task, initial)

@@ -75,6 +75,7 @@ def denoiser(
     seed: Seed = 0,
     batch: Batch = 28_000,
     copies: Annotated[int, typer.Option(help="Times every scan is encoded, all but one with varied intensities.")] = 2,
+    bodies: Annotated[int, typer.Option(help="Generated bodies among the scans.")] = 27,
     processes: Processes = 0,
     initial: Initial = None,
     validate_every: ValidateEvery = 5.0,
@@ -95,7 +96,7 @@ def denoiser(
         watched="-expected_l1",
         patience=patience,
     )
-    task = DenoiserTask(cells=batch, copies=copies, processes=processes)
+    task = DenoiserTask(cells=batch, copies=copies, processes=processes, bodies=bodies)
     train_denoiser(_packed(data, runs), runs / "autoencoder" / "last", runs / "denoiser", settings, task, initial)
 
 

@@ -81,9 +81,7 @@ def train_attention(
     run = TrainingRun(folder, module, settings)
     device = run.accelerator.device
     bodies = generated_volumes(task.bodies, task.encoders)
-    source, foundation = source_and_foundation(
-        volumes, autoencoder, denoiser, bodies, run.seed, device, task.left_out
-    )
+    source, foundation = source_and_foundation(volumes, autoencoder, denoiser, bodies, run.seed, device, task.left_out)
     texts = TextPool(texts_of or load_text_encoder(), settings.seed + 1)
     if run.step == 0 and initial is None:
         measure_features(module, [foundation.encode(source.draw()) for _ in range(24)])

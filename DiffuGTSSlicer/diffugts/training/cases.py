@@ -22,7 +22,7 @@ from diffugts.training.crops import crop_box, crop_box_around, vary_intensities
 from diffugts.training.generated_volumes import ORGAN_NAMES, PREFIX
 from diffugts.training.volumes import SPACING_MM, Volume
 
-REAL_SHARE, LESION_SHARE = 0.30, 0.28
+REAL_SHARE, LESION_SHARE = 0.32, 0.28
 """Shares of real tumours and of generated lesions; what is left shows nothing to find."""
 
 MARKED_SHARE = 0.06
@@ -31,7 +31,7 @@ MARKED_SHARE = 0.06
 ORGAN_OF_MARKED = {"LIDC-": "lung"}
 """By name prefix: the organ of the tumours marked in scans that are no sarcomas."""
 
-GROUP_SHARES = {"brain": 0.45, "trunk": 0.25, "body": 0.25, "other": 0.05}
+GROUP_SHARES = {"brain": 0.45, "trunk": 0.22, "body": 0.28, "other": 0.05}
 """Of the cases that are no sarcomas: brains, CT of the trunk, generated bodies, what else there is."""
 
 LARGEST_CROP = LARGEST_SARCOMA_CROP = 96

@@ -5,7 +5,8 @@ Three tasks share the network:
 - texture (0 < s < 1): noisy latents in the hole, squared error of the velocity;
 - the whole scan noisy: what the features for the attention are read from.
 The loss is switched off in and around marked tumours and wherever an unmarked one may lie (`Volume.healthy`):
-the network never learns that a tumour is what belongs there.
+the network never learns that a tumour is what belongs there. But what is left of a limb round a large tumour is mostly fat, and
+a network that sees no others fills limbs with fat: generated bodies, healthy throughout, show what lies inside one.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from diffugts.foundation.denoiser import HoleDenoiser, modality_class
 from diffugts.foundation.features import fast_arithmetic
 from diffugts.training.crops import crop_box
 from diffugts.training.draws import START, draws
+from diffugts.training.generated_volumes import PREFIX, generated_volumes
 from diffugts.training.run import RunSettings, TrainingRun
 from diffugts.training.volumes import Volume, read_volumes
 
@@ -37,14 +39,18 @@ EXPECTED, TEXTURE, WHOLE = 0.45, 0.3, 0.25
 """Shares of the three tasks."""
 
 LOWEST_SIGMA = 0.05
-SARCOMA_SHARE, MR_SHARE = 0.3, 0.35
+SARCOMA_SHARE, MR_SHARE, BODY_SHARE = 0.2, 0.22, 0.36
+"""Shares of the crops: sarcoma scans, other MR, generated bodies; the rest is other CT. Kinds that are not there give way."""
+
 UNSAID_SHARE = 0.1
+BODY_GROUP = 3
 HOLE_RADII_CELLS = (1.5, 10.0)
 """Mean radii of the holes: a cell is 8 mm, and there are sarcomas of two litres."""
 
 DIMMEST, BRIGHTEST = 0.4, 1.15
 """MR is scaled by its brightest voxels: beside a large bright tumour healthy tissue is dim, and it is healthy all the same."""
 
+HELD_OUT_BODIES = 3
 HELD_OUT_PATIENTS = ("STS_003", "STS_015", "STS_027", "chris", "HN-CHUS")
 
 
@@ -53,13 +59,14 @@ class DenoiserTask:
     """Crops of `sizes` latent cells along each axis, as many a step as make about `cells` cells.
 
     Every volume and its mirror image are encoded `copies` times with intensities varied as scanners differ; so many
-    `processes` draw beside the training.
+    `processes` draw beside the training. `bodies` generated bodies are among the scans.
     """
 
     sizes: tuple[int, ...] = (16, 24)
     cells: int = 28_000
     copies: int = 2
     processes: int = 0
+    bodies: int = 27
 
 
 @dataclass(frozen=True)
@@ -90,7 +97,9 @@ def train_denoiser(
     run = TrainingRun(folder, module, settings)
     device = run.accelerator.device
     encoder = ScanAutoencoder.from_pretrained(autoencoder).eval().to(device)
-    taught = [v for v in read_volumes(volumes) if v.healthy.any()]
+    bodies = generated_volumes(task.bodies + HELD_OUT_BODIES if task.bodies else 0, task.processes)
+    taught = [v for v in read_volumes(volumes) if v.healthy.any()] + bodies
+    not_taught = HELD_OUT_PATIENTS + tuple(body.name for body in bodies[task.bodies :])
     rng = np.random.default_rng(run.seed)
     # The processor's part of it takes longer than a GPU's.
     alone = ProcessPoolExecutor(task.processes, get_context(START)) if task.processes else nullcontext()
@@ -99,7 +108,7 @@ def train_denoiser(
     training: list[LatentVolume] = []
     held_out: list[LatentVolume] = []
     for volume, (teach, body) in zip(taught, cells):
-        is_held_out = volume.name.startswith(HELD_OUT_PATIENTS)
+        is_held_out = volume.name.startswith(not_taught)
         encoded = encode_volume(encoder, volume, teach, body, 1 if is_held_out else task.copies, rng)
         (held_out if is_held_out else training).extend(encoded)
 
@@ -120,7 +129,14 @@ def train_denoiser(
         latents, teach, hole, modality = _collated(next(batches), device)
         return denoising_loss(module, latents, teach, hole, modality, rng)
 
-    return run.train(loss, lambda module: _held_out_errors(module, held_out))
+    patients = [v for v in held_out if v.group != BODY_GROUP]
+    generated = [v for v in held_out if v.group == BODY_GROUP]
+
+    def validate(module: nn.Module) -> dict[str, float]:
+        bodies_errors = _held_out_errors(module, generated) if generated else {}
+        return _held_out_errors(module, patients) | {f"bodies_{name}": error for name, error in bodies_errors.items()}
+
+    return run.train(loss, validate)
 
 
 def cells_of(volume: Volume) -> tuple[np.ndarray, np.ndarray]:
@@ -144,7 +160,15 @@ def encode_volume(
     """The volume's latents and those of its left-right mirror image, as it is and `copies` - 1 times varied."""
     device = autoencoder.latent_mean.device
     scan = torch.from_numpy(volume.intensities[_whole_cells(volume)].astype(np.float32)).to(device)
-    group = 0 if volume.is_sarcoma else 1 if volume.modality == "MR" else 2
+    group = (
+        BODY_GROUP
+        if volume.name.startswith(PREFIX)
+        else 0
+        if volume.is_sarcoma
+        else 1
+        if volume.modality == "MR"
+        else 2
+    )
     for copy, mirrored in product(range(copies), (False, True)):
         seen = _varied(scan, volume.modality, rng) if copy else scan
         with fast_arithmetic(device):
@@ -208,8 +232,9 @@ def _shares(mask: np.ndarray) -> np.ndarray:
 
 
 def _draw(volumes: list[LatentVolume], size: int, rng: np.random.Generator) -> tuple[torch.Tensor, ...]:
-    shares = (SARCOMA_SHARE, MR_SHARE, 1 - SARCOMA_SHARE - MR_SHARE)
-    group = int(rng.choice(3, p=shares))
+    shares = np.array((SARCOMA_SHARE, MR_SHARE, 1 - SARCOMA_SHARE - MR_SHARE - BODY_SHARE, BODY_SHARE))
+    present = np.isin(np.arange(4), [v.group for v in volumes])
+    group = int(rng.choice(4, p=shares * present / (shares * present).sum()))
     members = [v for v in volumes if v.group == group]
     weights = np.sqrt([float(v.teach.sum()) for v in members])
     volume = members[int(rng.choice(len(members), p=weights / weights.sum()))]
@@ -228,7 +253,7 @@ def _collated(batch: tuple[np.ndarray, ...], device: torch.device) -> tuple[torc
 
 
 def _held_out_errors(
-    denoiser: HoleDenoiser, volumes: list[LatentVolume], size: int = 24, count: int = 24
+    denoiser: nn.Module, volumes: list[LatentVolume], size: int = 24, count: int = 24
 ) -> dict[str, float]:
     rng, device = np.random.default_rng(7), next(denoiser.parameters()).device
     errors: dict[str, list[float]] = {"expected_l1": [], "texture_velocity": []}
