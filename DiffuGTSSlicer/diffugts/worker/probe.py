@@ -29,6 +29,7 @@ LIBRARIES = (
     "torch",
     "monai",
     "diffusers",
+    "huggingface_hub",
     "transformers",
     "accelerate",
 )
