@@ -14,9 +14,6 @@ from diffugts.evaluation.lesionwise import GLIOMA_RULES, LesionRules
 from diffugts.scans.reading import read_scan
 from diffugts.scans.scan import Geometry, Scan
 
-SAME_ORIGIN_MM, SAME_AXES = 1e-2, 1e-3
-"""Largest differences of a label's and its scan's origin, and of their spacings (mm) and axes, that are rounding."""
-
 
 @dataclass(frozen=True)
 class EvaluationCase:
@@ -55,7 +52,7 @@ class EvaluationCase:
         if not self.label.is_file():
             raise ScanError(f"The label '{self.label}' does not exist. Check the data set's list of cases.")
         image = sitk.ReadImage(str(self.label))
-        if image.GetDimension() != 3 or not _same_grid(Geometry.of(image), scan.geometry):
+        if image.GetDimension() != 3 or not Geometry.of(image).same_as(scan.geometry):
             raise ScanError(
                 f"The label '{self.label.name}' does not lie on the grid of its scan '{self.image.name}': size, spacing, "
                 "origin or axes differ. Resample it onto the scan first."
@@ -104,13 +101,3 @@ def _channel(path: Path, channel: int) -> sitk.Image:
         return reader.Execute()
     except RuntimeError as error:
         raise ScanError(f"'{path.name}' cannot be read. It may be damaged: get it again.") from error
-
-
-def _same_grid(one: Geometry, other: Geometry) -> bool:
-    if one.size != other.size:
-        return False
-    return (
-        np.allclose(one.origin_mm, other.origin_mm, rtol=0, atol=SAME_ORIGIN_MM)
-        and np.allclose(one.spacing_mm, other.spacing_mm, rtol=0, atol=SAME_AXES)
-        and np.allclose(one.direction, other.direction, rtol=0, atol=SAME_AXES)
-    )

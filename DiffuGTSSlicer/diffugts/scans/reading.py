@@ -95,6 +95,17 @@ def read_scan(
     )
 
 
+def read_label_map(path: str | os.PathLike[str]) -> sitk.Image:
+    """Labels as they are stored at `path`, in any format that `read_scan` takes or as a segmentation (.seg.nrrd).
+
+    The header is checked as a scan's is, the labels are not. Raises ScanError.
+    """
+    place = _readable_place(path)
+    with _quiet_itk():
+        loaded = _read_dicom(place, None) if _is_dicom_place(place) else _read_file(place, segmentation=True)
+    return loaded.image
+
+
 def dicom_volume(path: str | os.PathLike[str], series: str | None = None) -> tuple[tuple[Slice, ...], Geometry]:
     """The slices of the DICOM series that `read_scan` reads at `path`, in their order, and the grid they span.
 
@@ -134,9 +145,9 @@ def require_scan_header(path: Path) -> None:
         _read_header(_readable_place(path))
 
 
-def _read_file(path: Path) -> _FromFile:
+def _read_file(path: Path, segmentation: bool = False) -> _FromFile:
     """One image file, its header checked before its voxels are read."""
-    reader, metadata, notes = _read_header(path)
+    reader, metadata, notes = _read_header(path, segmentation)
     require_whole(path)
     try:
         image = reader.Execute()
@@ -147,10 +158,15 @@ def _read_file(path: Path) -> _FromFile:
     return _FromFile(image, stated_modality(metadata), metadata.get("0008|103e", ""), notes)
 
 
-def _read_header(path: Path) -> tuple[sitk.ImageFileReader, dict[str, str], tuple[str, ...]]:
-    """A reader that has read an image file's header, the metadata in it, and notes. Raises ScanError."""
+def _read_header(
+    path: Path, segmentation: bool = False
+) -> tuple[sitk.ImageFileReader, dict[str, str], tuple[str, ...]]:
+    """A reader that has read an image file's header, the metadata in it, and notes. Raises ScanError.
+
+    `segmentation` lets one of Slicer's pass.
+    """
     ending = file_ending(path)
-    if path.name.lower().endswith((".seg.nrrd", ".seg.nhdr")):
+    if not segmentation and path.name.lower().endswith((".seg.nrrd", ".seg.nhdr")):
         raise ScanError(f"'{path.name}' is a segmentation, not a scan. Choose the volume that it was drawn on.")
     if ending not in IMAGE_READERS:
         raise ScanError(f"'{path.name}' is not in a format that is read here. Expected {FORMATS}.")

@@ -1,4 +1,4 @@
-"""Regions of a scan, given as boxes in the patient."""
+"""Regions of a scan, given as boxes in the patient or as masks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,18 @@ import numpy as np
 
 from diffugts.protocol import Region
 from diffugts.scans.scan import Geometry
+
+
+def marked_voxels(geometry: Geometry, marked: Region | np.ndarray) -> np.ndarray:
+    """Voxels (bool, k, j, i) of a box in RAS millimetres, or of a mask that lies on this grid already.
+
+    Raises ValueError where the mask's shape is another one.
+    """
+    if isinstance(marked, Region):
+        return region_mask(geometry, marked)
+    if marked.shape != geometry.shape:
+        raise ValueError(f"a mask of shape {marked.shape} does not lie on a grid of shape {geometry.shape}")
+    return marked.astype(bool, copy=False)
 
 
 def region_mask(geometry: Geometry, region: Region) -> np.ndarray:

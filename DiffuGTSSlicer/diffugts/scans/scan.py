@@ -17,6 +17,9 @@ from diffugts.errors import ScanError
 ORTHONORMAL_TOLERANCE = 1e-3
 """Largest deviation of direction^T direction from identity that is rounding, not shear."""
 
+SAME_ORIGIN_MM, SAME_AXES = 1e-2, 1e-3
+"""Largest differences of two grids' origins, and of their spacings (mm) and axes, that are rounding."""
+
 
 @dataclass(frozen=True)
 class Geometry:
@@ -57,6 +60,15 @@ class Geometry:
     def ijk_to_ras(self) -> np.ndarray:
         """4x4 matrix from voxel indices (i, j, k, 1) to RAS millimetres, Slicer's space."""
         return np.diag([-1.0, -1.0, 1.0, 1.0]) @ self.ijk_to_lps
+
+    def same_as(self, other: Geometry) -> bool:
+        """Whether both are one grid, but for the rounding of file formats."""
+        return (
+            self.size == other.size
+            and np.allclose(self.origin_mm, other.origin_mm, rtol=0, atol=SAME_ORIGIN_MM)
+            and np.allclose(self.spacing_mm, other.spacing_mm, rtol=0, atol=SAME_AXES)
+            and np.allclose(self.direction, other.direction, rtol=0, atol=SAME_AXES)
+        )
 
     def part(self, box: tuple[slice, slice, slice]) -> Geometry:
         """The grid of the voxels in `box` (slices k, j, i of this grid)."""
