@@ -24,7 +24,7 @@ from diffugts.foundation.body import filled_body
 from diffugts.inpainting import CONTEXT_CELLS, hole_cells
 from diffugts.protocol import ProgressCallback, Quality, Region
 from diffugts.pseudo_healthy import PseudoHealthy, on_scan_grid
-from diffugts.scans.region import region_mask
+from diffugts.scans.region import marked_voxels, region_mask
 from diffugts.scans.scan import Geometry
 from diffugts.scans.working_grid import ScanOnGrid
 
@@ -73,9 +73,13 @@ def examine_marked_region(
     through the networks. Raises RequestError where the region lies outside the patient.
     """
     grid = scan.grid
-    mask = region_mask(grid.geometry, marked) if isinstance(marked, Region) else _on_working_grid(grid, marked)
+    allowed = marked_voxels(scan.scan.geometry, marked)
+    mask = region_mask(grid.geometry, marked) if isinstance(marked, Region) else _on_working_grid(grid, allowed)
     if not mask.any():
-        raise RequestError("The marked region lies outside the part of the scan that shows the patient. Move it there.")
+        raise RequestError(
+            "The marked region lies outside the part of the scan that shows the patient, or is smaller than the "
+            f"{pipeline.preset.spacing_mm:g} mm that the model sees. Move it there, or make it larger."
+        )
     cells = pipeline.crop_cells
     box = surroundings(mask, cells * CELL)
     part = grid.part(box)
@@ -87,7 +91,6 @@ def examine_marked_region(
         raise RequestError("The marked region holds almost nothing of the patient. Make it larger, or move it.")
     healthy = pipeline.inpaint(encoded, hole, level.steps, range(seed, seed + level.seeds), progress)
     score = part.to_scan(difference_score(part, healthy, mask[box]))
-    allowed = region_mask(scan.scan.geometry, marked) if isinstance(marked, Region) else marked
     notes = [WORDS_UNUSED, MAY_PAINT_TUMOUR]
     if cells < pipeline.preset.crop_cells:
         side = round(cells * CELL * pipeline.preset.spacing_mm)
@@ -105,7 +108,7 @@ def segment_marked_region(
     pipeline: DiffuGTSPipeline,
     scan: EncodedScan,
     descriptions: Sequence[str],
-    region: Region,
+    marked: Region | np.ndarray,
     quality: Quality,
     rule: VerdictRule,
     smallest_lesion_ml: float,
@@ -114,7 +117,7 @@ def segment_marked_region(
 ) -> Segmentation:
     """A marked region's segmentation, as the pipeline returns it: the same score map for every description."""
     start = time.perf_counter()
-    found = examine_marked_region(pipeline, scan, region, pipeline.preset.qualities[quality.value], seed, progress)
+    found = examine_marked_region(pipeline, scan, marked, pipeline.preset.qualities[quality.value], seed, progress)
     inpainted = time.perf_counter()
     mask = cut(found.score, rule.threshold, smallest_lesion_ml, scan.scan.geometry)
     lesions = measure_lesions(mask, found.score, scan.scan)
@@ -147,6 +150,7 @@ def segment_marked_region(
         model=pipeline.identity,
         device=str(pipeline.device),
         notes=[*scan.scan.notes, *found.notes],
+        rough_mask=None if isinstance(marked, Region) else marked_voxels(scan.scan.geometry, marked),
     )
 
 

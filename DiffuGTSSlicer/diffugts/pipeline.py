@@ -51,7 +51,7 @@ from diffugts.preset import ModelPreset, QualityLevel
 from diffugts.protocol import ProgressCallback, Quality, Region, Stage
 from diffugts.pseudo_healthy import PseudoHealthy, on_scan_grid, pseudo_healthy_scan
 from diffugts.refinement import refined_score, without_indifferent_regions
-from diffugts.scans.region import region_mask
+from diffugts.scans.region import marked_voxels
 from diffugts.scans.scan import Scan
 from diffugts.scans.working_grid import ScanOnGrid, to_working_grid
 from diffugts.stage_progress import StageProgress, timed
@@ -250,7 +250,7 @@ class DiffuGTSPipeline(DiffusionPipeline):
         scan: Scan | EncodedScan,
         descriptions: Sequence[str],
         quality: str | Quality = Quality.STANDARD,
-        region: Region | None = None,
+        region: Region | np.ndarray | None = None,
         threshold: float | None = None,
         smallest_lesion_ml: float = 0.1,
         seed: int = 0,
@@ -258,8 +258,9 @@ class DiffuGTSPipeline(DiffusionPipeline):
     ) -> Segmentation:
         """Segment what the descriptions say in a scan, or in one that was encoded before.
 
-        `region` limits findings to a box in RAS mm; `threshold` overrides the preset's; `seed` is the first of the
-        inpainting's seeds. Results lie on the scan's own grid. The same arguments give the same results.
+        `region` limits findings to a box in RAS mm or to a mask, bool (k, j, i) on the scan's own grid; `threshold`
+        overrides the preset's; `seed` is the first of the inpainting's seeds. Results lie on the scan's own grid. The same
+        arguments give the same results.
 
         A description is finished when nothing that comes later can change its finding. Where `progress` raises Cancelled,
         what is finished is returned, marked as cancelled; before the first description is finished, Cancelled is raised.
@@ -282,7 +283,7 @@ class DiffuGTSPipeline(DiffusionPipeline):
                 self, scan, descriptions, region, Quality(quality), rule, smallest_lesion_ml, seed, progress
             )
         rule = self._rule(threshold)
-        allowed = region_mask(scan.scan.geometry, region) if region is not None else None
+        allowed = marked_voxels(scan.scan.geometry, region) if region is not None else None
         asked = self.understand(descriptions)
         attentions: list[Attention] = []
         maps: list[np.ndarray] = []
@@ -341,6 +342,7 @@ class DiffuGTSPipeline(DiffusionPipeline):
             notes=[*scan.scan.notes, *scan.notes],
             cancelled=cancelled,
             unfinished=tuple(description.text for description in asked[len(findings) :]),
+            rough_mask=allowed if isinstance(region, np.ndarray) else None,
         )
 
     def understand(self, descriptions: Sequence[str | Description]) -> list[Description]:

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
+from command_line import call
 from diffugts.errors import ModelError
 from diffugts.evaluation.measures import dice
 from diffugts.evaluation.studies import on_working_grid
 from diffugts.generated.phantom import demo_case, draw_phantom
 from diffugts.models import describe_model, find_model, load_pipeline
+from diffugts.protocol import ResultManifest
 from diffugts.scans.working_grid import to_working_grid
 
 LARGEST_MODEL_MB = 40
@@ -56,6 +59,34 @@ def test_the_lesion_scores_higher_by_its_own_name_than_by_another_organs_or_by_h
     own, other, healthy = (float(finding.score_map[truth].mean()) for finding in result.findings)
     assert own > other + 0.1
     assert own > healthy + 0.1
+
+
+def test_a_rough_mask_by_command_limits_where_it_looks(demo, tmp_path: Path) -> None:
+    """Around half of the lesion: it is found there, and nowhere else."""
+    scan, truth, description = demo
+    lesion = [slice(int(axis.min()), int(axis.max()) + 1) for axis in np.nonzero(truth)]
+    middle = (lesion[2].start + lesion[2].stop) // 2
+    part = tuple(slice(max(0, at.start - 12), at.stop + 12) for at in lesion)
+    rough = np.zeros(truth.shape, bool)
+    rough[part[0], part[1], part[2].start : middle] = True
+    around = [slice(max(0, at.start - 8), at.stop + 8) for at in part]
+    small, small_rough = scan.image()[_xyz(around)], scan.geometry.image(rough)[_xyz(around)]
+    sitk.WriteImage(small, str(tmp_path / "scan.nrrd"))
+    sitk.WriteImage(small_rough, str(tmp_path / "rough.nii.gz"))
+    done = call("segment", tmp_path / "scan.nrrd", "--prompt", description, "--quality", "fast", "--device", "cpu",
+                "--modality", scan.modality, "--mask", tmp_path / "rough.nii.gz", "--output", tmp_path / "result",
+                "--no-picture")  # fmt: skip
+    assert done.code == 0, done.err
+    manifest = ResultManifest.load(tmp_path / "result")
+    score = sitk.GetArrayFromImage(sitk.ReadImage(str(manifest.file("score map", 0))))
+    inside = sitk.GetArrayFromImage(small_rough) == 1
+    assert score[inside].max() > manifest.findings[0].threshold and manifest.findings[0].lesions
+    assert not score[~inside].any()
+    assert manifest.provenance.mask is not None and manifest.provenance.region is None
+
+
+def _xyz(box: list[slice]) -> tuple[slice, ...]:
+    return tuple(reversed(box))
 
 
 def painted_over(pipeline, body: str, seed: int) -> float:

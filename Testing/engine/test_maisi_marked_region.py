@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 import torch
 
 from command_line import call
@@ -14,7 +16,8 @@ from diffugts.maisi.assembly import assembled, empty_foundation
 from diffugts.maisi.published import PUBLISHED, published_model
 from diffugts.marked_region import difference_score, examine_marked_region, surroundings
 from diffugts.pipeline import DiffuGTSPipeline
-from diffugts.protocol import Region
+from diffugts.protocol import Region, ResultManifest
+from diffugts.scans.region import region_mask
 from diffugts.scans.scan import Geometry, Scan
 from maisi_files import narrowed, write_published_files
 
@@ -115,6 +118,16 @@ def test_a_rough_mask_does_what_a_box_does(pipeline: DiffuGTSPipeline) -> None:
     assert (found.score > 0.5)[scan.voxels > 200].mean() > 0.6
 
 
+def test_the_mask_of_a_box_gives_what_the_box_gives(pipeline: DiffuGTSPipeline) -> None:
+    scan = bright_ball_in_soft_tissue()
+    rough = region_mask(scan.geometry, around_the_ball())
+    by_box, by_mask = (pipeline(scan, ["tumour"], region=marked) for marked in (around_the_ball(), rough))
+    assert by_box.findings[0].mask.any()
+    assert np.array_equal(by_box.findings[0].score_map, by_mask.findings[0].score_map)
+    assert np.array_equal(by_box.pseudo_healthy, by_mask.pseudo_healthy)
+    assert by_box.rough_mask is None and np.array_equal(by_mask.rough_mask, rough)
+
+
 def test_without_a_region_the_way_on_is_told(pipeline: DiffuGTSPipeline) -> None:
     with pytest.raises(ModelError, match="has no trained attention.*Mark a region"):
         pipeline(bright_ball_in_soft_tissue(), ["tumour"])
@@ -140,8 +153,6 @@ def test_every_published_model_goes_all_the_way_by_command(name: str, tmp_path: 
     assert converted.code == 0 and "examines a region that you mark" in converted.out
     modality = files.model.preset.modalities[0]
     scan = tmp_path / "scan.nrrd"
-    import SimpleITK as sitk
-
     sitk.WriteImage(bright_ball_in_soft_tissue(modality).image(), str(scan))
     corners = [*around_the_ball().minimum_ras_mm, *around_the_ball().maximum_ras_mm]
     asked = ("segment", scan, "--prompt", "tumour", "--model", model, "--modality", modality, "--quality", "fast")
@@ -153,6 +164,38 @@ def test_every_published_model_goes_all_the_way_by_command(name: str, tmp_path: 
     done = call(*asked)
     assert done.code == 0, done.err
     assert "words were not used" in (tmp_path / "result" / "result.json").read_text()
+
+
+def test_a_rough_mask_goes_all_the_way_by_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read, examine, write: pseudo-healthy scan, residual and a mask inside the rough one, of which no path is kept."""
+    files = write_published_files(tmp_path / "published", "maisi-ct")
+    monkeypatch.setitem(PUBLISHED, "maisi-ct", files.model)
+    model = tmp_path / "model"
+    converted = call("models", "convert", files.folder, "--preset", "maisi-ct", "--output", model)
+    assert converted.code == 0 and "--mask" in converted.out
+    preset = model / "preset.json"
+    preset.write_text(preset.read_text().replace('"random_weights": true', '"random_weights": false'))
+    scan = bright_ball_in_soft_tissue()
+    sitk.WriteImage(scan.image(), str(tmp_path / "scan.nrrd"))
+    rough = region_mask(scan.geometry, around_the_ball())
+    rough[:, :, : int(CENTRE[0] / 1.5)] = False
+    sitk.WriteImage(scan.geometry.image(rough * np.uint8(5)), str(tmp_path / "mary-4711.nii.gz"))
+    done = call("segment", tmp_path / "scan.nrrd", "--prompt", "tumour", "--model", model, "--modality", "CT", "--quality",
+                "fast", "--mask", tmp_path / "mary-4711.nii.gz", "--output", tmp_path / "result", "--format", "nifti",
+                "--no-picture")  # fmt: skip
+    assert done.code == 0, done.err
+    manifest = ResultManifest.load(tmp_path / "result")
+    volumes = {
+        role: sitk.GetArrayFromImage(sitk.ReadImage(str(manifest.file(role, number))))
+        for role, number in (("score map", 0), ("label", 0), ("pseudo-healthy", None), ("residual", None))
+    }
+    assert volumes["score map"].any() and not volumes["score map"][~rough].any()
+    assert not volumes["label"][~rough].any()
+    assert volumes["residual"].any() and not volumes["residual"][:, :, 0].any(), "random weights paint, but not far off"
+    record = manifest.provenance.mask
+    assert record is not None and record.sha256 == sha256(rough.astype(np.uint8).tobytes()).hexdigest()
+    assert record.volume_ml == pytest.approx(rough.sum() * 1.5**3 / 1000)
+    assert "mary" not in (tmp_path / "result" / "result.json").read_text()
 
 
 def test_surroundings_are_as_large_as_asked_and_stay_within_the_volume() -> None:

@@ -103,6 +103,19 @@ def test_a_region_limits_findings(pipeline, scan, low_threshold) -> None:
     assert ras.max() <= middle + 1e-6
 
 
+def test_a_rough_mask_limits_findings_as_a_region_does(pipeline, scan, low_threshold) -> None:
+    """The attention sees the whole scan as before; what it says outside the mask is left out."""
+    options = {"threshold": low_threshold, "smallest_lesion_ml": 0}
+    free = pipeline(scan, TEXTS[:1], "fast", **options)
+    rough = np.zeros(scan.geometry.shape, bool)
+    rough[..., : int(np.median(np.nonzero(free.findings[0].mask)[2])) + 1] = True
+    limited = pipeline(scan, TEXTS[:1], "fast", region=rough, **options)
+    assert free.findings[0].mask[~rough].any() and limited.findings[0].mask.any()
+    assert np.array_equal(limited.findings[0].score_map, np.where(rough, free.findings[0].score_map, 0))
+    assert limited.findings[0].anomaly_score == free.findings[0].anomaly_score
+    assert free.rough_mask is None and np.array_equal(limited.rough_mask, rough)
+
+
 class Stop:
     """A progress callback that cancels at a step of a stage."""
 

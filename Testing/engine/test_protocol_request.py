@@ -45,6 +45,7 @@ FULL = Request(
     seed=2**31 - 1,
     image_format="nifti",
     series="1.2.840.4711.5/2",
+    mask="/scans/Müller, 肝/rough mask.nii.gz",
 )
 
 
@@ -70,7 +71,7 @@ def test_what_is_left_out_has_the_documented_defaults() -> None:
     assert (request.model, request.quality, request.device) == ("compact", Quality.STANDARD, "auto")
     assert (request.modality, request.sequence, request.region, request.threshold) == (None, None, None, None)
     assert (request.smallest_lesion_ml, request.seed, request.image_format) == (0.1, 0, "nrrd")
-    assert request.series is None
+    assert request.series is None and request.mask is None
 
 
 def test_null_where_it_is_allowed_means_left_out() -> None:
@@ -80,11 +81,12 @@ def test_null_where_it_is_allowed_means_left_out() -> None:
 def test_relative_paths_are_taken_from_the_request_files_folder(tmp_path: Path) -> None:
     (tmp_path / "own model").mkdir()
     path = tmp_path / "request.json"
-    facts = {**LEAST, "scan": "ct.nrrd", "output": os.path.join("out", "1"), "model": "own model"}
+    facts = {**LEAST, "scan": "ct.nrrd", "mask": "rough.nrrd", "output": os.path.join("out", "1"), "model": "own model"}
     path.write_text(json.dumps(facts), encoding="utf-8")
     request = Request.load(path)
     assert Path(request.scan) == tmp_path / "ct.nrrd" and Path(request.output) == tmp_path / "out" / "1"
     assert Path(request.model) == tmp_path / "own model"
+    assert request.mask is not None and Path(request.mask) == tmp_path / "rough.nrrd"
 
 
 def test_absolute_paths_and_names_of_shipped_models_stay_as_they_are(tmp_path: Path) -> None:
@@ -131,6 +133,8 @@ NAN, INFINITE = float("nan"), float("inf")
         ("scan", ["a.nrrd"], "['a.nrrd']", "a text that is not empty"),
         ("output", "   ", "'   '", "a text that is not empty"),
         ("output", 5, "5", "a text that is not empty"),
+        ("mask", "", "''", "a text that is not empty"),
+        ("mask", [0, 1], "[0, 1]", "a text that is not empty"),
         ("model", None, "None", "a text that is not empty"),
         ("device", 0, "0", "a text that is not empty"),
         ("descriptions", [], "[]", "a list with at least one text"),

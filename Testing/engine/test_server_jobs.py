@@ -55,6 +55,17 @@ def test_a_result_is_the_one_that_the_same_request_gives_on_this_machine(server,
     ]
 
 
+def test_a_mask_is_refused_because_it_would_be_a_file_of_the_servers(server, tmp_path: Path) -> None:
+    with server.client() as client:
+        refused = client.post("/v1/jobs", json=announced(made_upload(tmp_path), mask="/etc/hostname"))
+        assert refused.status_code == 422 and refused.json()["code"] == "request"
+        assert "a server takes no file but the scan. Give a box (region)" in refused.json()["message"]
+        assert "/etc/hostname" not in refused.text
+        taken = client.post("/v1/jobs", json=announced(made_upload(tmp_path), mask=None))
+        assert taken.status_code == 201
+        assert client.delete(f"/v1/jobs/{taken.json()['job']}").status_code == 204
+
+
 def test_a_delivered_job_leaves_nothing_on_the_server(server, tmp_path: Path) -> None:
     with server.client() as client:
         job = submit(client, made_upload(tmp_path))

@@ -123,6 +123,15 @@ def test_of_a_request_no_path_and_no_device_travels() -> None:
     assert again.descriptions == request.descriptions and again.region == region
 
 
+def test_a_mask_stays_where_it_is_and_nothing_goes_without_it() -> None:
+    request = Request(scan="s.nrrd", output="o", descriptions=("x",), mask="/home/doe/rough.nrrd")
+    with pytest.raises(
+        RequestError, match="mask is a file on the machine that asks.*compute on this machine"
+    ) as caught:
+        travelling_request(request, "compact")
+    assert "doe" not in str(caught.value)
+
+
 def test_versions_that_differ_are_told_with_what_to_do() -> None:
     assert version_problem(1, "0.1", 1, "0.2") == ""
     assert "Install the same version on both." in version_problem(2, "0.9", 1, "0.1")

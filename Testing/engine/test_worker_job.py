@@ -20,11 +20,11 @@ from diffugts.errors import (
     ResultError,
     ScanError,
 )
-from diffugts.protocol import Request, ResultManifest, Stage
+from diffugts.protocol import Region, Request, ResultManifest, Stage
 from diffugts.worker.job import run_request, segment_scan
 from diffugts.worker.shelf import ModelShelf
 from job_folders import job_folder
-from stand_in_pipeline import StandInLoader
+from stand_in_pipeline import StandInLoader, StandInPipeline
 
 
 class Shelf(ModelShelf):
@@ -126,6 +126,70 @@ def test_a_result_never_replaces_a_folder_with_the_scan_in_it(shelf: Shelf, tmp_
     with pytest.raises(RequestError, match="inside the output folder"):
         run_request(inside, shelf, quiet)
     assert Path(asked.scan).is_file()
+
+
+def with_mask(path: Path, **fields) -> Request:
+    """A job whose scan's lower half is marked; the mask lies beside the scan and is named by a relative path."""
+    asked = job_folder(path, mask="rough.nrrd", **fields)
+    scan = sitk.ReadImage(str(path / "scan.nrrd"))
+    sitk.WriteImage(sitk.Cast(scan * 0, sitk.sitkUInt8) + 1, str(path / "whole.nrrd"))
+    marked = sitk.ReadImage(str(path / "whole.nrrd"))
+    marked[:, :, 12:] = 0
+    sitk.WriteImage(marked, str(path / "rough.nrrd"))
+    return Request.load(asked)
+
+
+def marked_by(asked: Request, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> object:
+    """What a job gives the pipeline as the place to look at."""
+    given: list[object] = []
+    computed = StandInPipeline.__call__
+
+    def watched(self, *arguments, region=None, **more):
+        given.append(region)
+        return computed(self, *arguments, **more)
+
+    monkeypatch.setattr(StandInPipeline, "__call__", watched)
+    run_request(asked, shelf, quiet)
+    return given[0]
+
+
+def test_the_mask_beside_the_scan_is_where_is_looked(shelf: Shelf, tmp_path: Path, monkeypatch) -> None:
+    mask = marked_by(with_mask(tmp_path / "job"), shelf, monkeypatch)
+    assert isinstance(mask, np.ndarray) and mask[:12].all() and not mask[12:].any()
+
+
+def test_of_a_mask_and_a_box_only_what_both_hold_counts(shelf: Shelf, tmp_path: Path, monkeypatch) -> None:
+    """The scan's first voxel lies at RAS (10, -5, 7) and its voxels are of 2 mm: the box begins at the slice at 19 mm."""
+    box = Region((-100.0, -100.0, 18.0), (100.0, 100.0, 100.0))
+    mask = marked_by(with_mask(tmp_path / "job", region=box), shelf, monkeypatch)
+    assert isinstance(mask, np.ndarray) and mask[6:12].all() and not mask[:6].any() and not mask[12:].any()
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_mask_that_does_not_fit_is_told_before_the_model_computes(shelf: Shelf, tmp_path: Path, kept: bool) -> None:
+    """Also where the scan is kept from an earlier job, and is not read again."""
+    if kept:
+        run_request(request(tmp_path / "earlier"), shelf, quiet)
+    asked = with_mask(tmp_path / "job")
+    sitk.WriteImage(sitk.ReadImage(asked.mask)[1:], str(asked.mask))
+    with pytest.raises(RequestError, match="'rough.nrrd' does not lie on the scan's own grid. It has 23 x 24 x 24"):
+        run_request(asked, shelf, quiet)
+    assert len(shelf.loader.pipelines) == kept and not Path(asked.output).exists()
+
+
+def test_a_mask_without_a_voxel_inside_the_box_is_refused(shelf: Shelf, tmp_path: Path) -> None:
+    asked = with_mask(tmp_path / "job", region=Region((-100.0, -100.0, 40.0), (100.0, 100.0, 100.0)))
+    with pytest.raises(RequestError, match="mask and the region have no voxel in common"):
+        run_request(asked, shelf, quiet)
+
+
+def test_a_result_never_replaces_a_folder_with_the_mask_in_it(shelf: Shelf, tmp_path: Path) -> None:
+    first = run_request(request(tmp_path / "job", image_format="nifti"), shelf, quiet)
+    earlier = first.file("label", 0)
+    again = replace(request(tmp_path / "job"), mask=str(earlier))
+    with pytest.raises(RequestError, match="The mask lies inside the output folder"):
+        run_request(again, shelf, quiet)
+    assert ResultManifest.load(first.folder) == first
 
 
 def test_an_output_folder_with_other_files_is_refused_before_any_work(shelf: Shelf, tmp_path: Path) -> None:

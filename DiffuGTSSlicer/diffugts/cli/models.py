@@ -107,7 +107,8 @@ def convert_files(
     written = convert(folder, published_model(preset), output, allow_extra_weights)
     typer.echo(
         f"The model is in '{written}'. It has no trained attention: it examines a region that you mark, for example\n"
-        f"  diffugts segment SCAN --model {written} --prompt 'tumour' --roi x0,y0,z0,x1,y1,z1 --output RESULT"
+        f"  diffugts segment SCAN --model {written} --prompt 'tumour' --roi x0,y0,z0,x1,y1,z1 --output RESULT\n"
+        "or, with a rough mask instead of a box, --mask ROUGH.nii.gz"
     )
 
 

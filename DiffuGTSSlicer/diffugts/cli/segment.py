@@ -45,6 +45,12 @@ def segment(
     roi: Annotated[
         str | None, typer.Option(metavar="x0,y0,z0,x1,y1,z1", help="Look only within this box: two corners, RAS, mm.")
     ] = None,
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            help="Look only where this label map is not 0: an image on the scan's own grid. With --roi: inside both."
+        ),
+    ] = None,
     quality: QualityOption = Quality.STANDARD,
     modality: Annotated[Modality | None, typer.Option(help="Where the file does not say it.")] = None,
     sequence: Annotated[
@@ -88,6 +94,7 @@ def segment(
             seed=seed,
             image_format=image_format.value,
             series=series,
+            mask=str(mask) if mask is not None else None,
         )
         manifest = carry_out(request, display, picture)
         display.done(manifest)  # the result is whole, whatever becomes of the DICOM files

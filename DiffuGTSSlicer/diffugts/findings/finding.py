@@ -74,7 +74,8 @@ class Segmentation:
 
     `pseudo_healthy` and `residual` (scan minus pseudo-healthy) float32 (k, j, i) in the scan's unit, `hole` bool, where
     it was inpainted; None where nothing was inpainted. `cancelled` where the caller stopped it after some descriptions were
-    finished; `unfinished` are those that were not.
+    finished; `unfinished` are those that were not. `rough_mask` bool (k, j, i) where the caller gave one: outside it nothing
+    was looked for.
     """
 
     scan: Scan
@@ -90,3 +91,4 @@ class Segmentation:
     notes: list[str] = field(default_factory=list)
     cancelled: bool = False
     unfinished: tuple[str, ...] = ()
+    rough_mask: np.ndarray | None = None

@@ -7,6 +7,7 @@ description. Pseudo-healthy scan, residual and hole where something was inpainte
 from __future__ import annotations
 
 import datetime
+import hashlib
 import platform
 import re
 import time
@@ -30,6 +31,7 @@ from diffugts.protocol import (
     FindingRecord,
     Grid,
     LesionRecord,
+    MaskRecord,
     ProgressCallback,
     Provenance,
     Request,
@@ -233,7 +235,16 @@ def _provenance(segmentation: Segmentation, request: Request, write_s: float) ->
         timings_s={name: round(float(value), 3) for name, value in timings.items()},
         versions={"python": platform.python_version(), **{name: _version(name) for name in NAMED_VERSIONS}},
         created_utc=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        mask=_mask_record(segmentation),
     )
+
+
+def _mask_record(segmentation: Segmentation) -> MaskRecord | None:
+    mask = segmentation.rough_mask
+    if mask is None:
+        return None
+    digest = hashlib.sha256(np.ascontiguousarray(mask, np.uint8).data)
+    return MaskRecord(int(mask.sum()) * segmentation.scan.geometry.voxel_ml, digest.hexdigest())
 
 
 def _version(name: str) -> str:

@@ -5,7 +5,15 @@ Standard library only. Slicer's own process imports this package; it must never 
 
 from diffugts.protocol.events import Command, Event, parse_command, parse_event
 from diffugts.protocol.files import sha256_of
-from diffugts.protocol.manifest import FileRecord, FindingRecord, Grid, LesionRecord, Provenance, ResultManifest
+from diffugts.protocol.manifest import (
+    FileRecord,
+    FindingRecord,
+    Grid,
+    LesionRecord,
+    MaskRecord,
+    Provenance,
+    ResultManifest,
+)
 from diffugts.protocol.request import Choices, ProgressCallback, Quality, Region, Request, Stage
 
 PROTOCOL_VERSION = 1
@@ -20,6 +28,7 @@ __all__ = [
     "FindingRecord",
     "Grid",
     "LesionRecord",
+    "MaskRecord",
     "ProgressCallback",
     "Provenance",
     "Quality",

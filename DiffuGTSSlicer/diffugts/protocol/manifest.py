@@ -81,8 +81,21 @@ class Grid:
 
 
 @dataclass(frozen=True)
+class MaskRecord:
+    """The rough mask that findings were limited to, inside the region where there was one too: its volume and its voxels.
+
+    `sha256` is of one byte per voxel of the scan's grid, 1 where marked and else 0, i fastest and k slowest: the same for
+    every file format and label.
+    """
+
+    volume_ml: float
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Provenance:
-    """How a result was made, enough to make it again. The scan's path is not in it: folder names often hold a patient's.
+    """How a result was made, enough to make it again. No path is in it, not the scan's nor the mask's: folder names often
+    hold a patient's.
 
     `descriptions` as they were asked; `thresholds` one per finding; `timings_s` seconds per stage; `versions` of Python
     and the libraries; `created_utc` in ISO 8601.
@@ -105,6 +118,7 @@ class Provenance:
     created_utc: str
     program: str = "DiffuGTS"
     research_use_only: bool = True
+    mask: MaskRecord | None = None
 
 
 @dataclass(frozen=True)

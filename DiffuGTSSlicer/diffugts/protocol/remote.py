@@ -43,6 +43,11 @@ TRAVELLING = (
 )
 """Fields of a request that go to another machine: none that names a file, a folder or a device of this one."""
 
+MASK_STAYS = (
+    "A rough mask is a file on the machine that asks, and a server takes no file but the scan. Give a box (region) instead, "
+    "or compute on this machine."
+)
+
 LONGEST_HEADER = 4096
 _VECTOR = r"\([-+0-9.eE]+,[-+0-9.eE]+,[-+0-9.eE]+\)"
 _SPACES = "left-posterior-superior|right-anterior-superior|left-anterior-superior|LPS|RAS|LAS"
@@ -116,7 +121,12 @@ def require_upload(path: Path) -> None:
 
 
 def travelling_request(request: Request, model: str) -> dict[str, Any]:
-    """What of a request goes to another machine; `model` is the model's name there."""
+    """What of a request goes to another machine; `model` is the model's name there.
+
+    Raises RequestError where it names a mask: a file of this machine, which no server takes.
+    """
+    if request.mask is not None:
+        raise RequestError(MASK_STAYS)
     facts = {name: getattr(request, name) for name in TRAVELLING}
     region = request.region
     return {

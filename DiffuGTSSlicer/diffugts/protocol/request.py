@@ -133,8 +133,9 @@ class Choices:
 class Request(Choices):
     """What is asked of the engine. Raises RequestError naming the first field that is not as it must be.
 
-    `scan` and `output` are paths. `image_format` is "nrrd" or "nifti". `series` is the UID or number of the DICOM series
-    that is meant, where the scan's folder holds several.
+    `scan` and `output` are paths, and so is `mask`: a label map on the scan's own grid, 0 where nothing is to be looked for.
+    Where a `region` is given too, only what lies in both counts. `image_format` is "nrrd" or "nifti". `series` is the UID
+    or number of the DICOM series that is meant, where the scan's folder holds several.
     """
 
     scan: str
@@ -142,6 +143,7 @@ class Request(Choices):
     output: str
     image_format: str = "nrrd"
     series: str | None = None
+    mask: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("scan", "output"):
@@ -152,6 +154,8 @@ class Request(Choices):
             raise _wrong("image_format", self.image_format, "'nrrd' or 'nifti'")
         if self.series is not None:
             _text("series", self.series, LONGEST_WORD)
+        if self.mask is not None:
+            _text("mask", self.mask, LONGEST_PATH)
 
     def to_json(self) -> str:
         """The request as the text of a request file."""
@@ -189,6 +193,7 @@ class Request(Choices):
             self,
             scan=os.path.join(folder, self.scan),
             output=os.path.join(folder, self.output),
+            mask=None if self.mask is None else os.path.join(folder, self.mask),
             model=model if os.path.isdir(model) else self.model,
         )
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from diffugts.protocol.remote import MASK_STAYS
 
 Corner = tuple[float, float, float]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -33,6 +35,13 @@ class RequestBody(_Strict):
     threshold: Annotated[float, Field(ge=0, le=1)] | None = None
     smallest_lesion_ml: Annotated[float, Field(ge=0, le=1e6)] = 0.1
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    mask: Annotated[None, Field(description="Always null: a mask would be a file. Give a box as region.")] = None
+
+    @field_validator("mask", mode="before")
+    @classmethod
+    def _no_mask(cls, met: object) -> None:
+        if met is not None:
+            raise ValueError(MASK_STAYS)
 
 
 class ScanBody(_Strict):

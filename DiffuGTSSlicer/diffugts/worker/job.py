@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 
 from diffugts.allocation import is_memory_shortage
 from diffugts.errors import InstallationError, MemoryShortageError, RequestError
-from diffugts.protocol import ProgressCallback, Request, ResultManifest, Stage
+from diffugts.protocol import ProgressCallback, Region, Request, ResultManifest, Stage
 from diffugts.worker.scan_key import scan_key
 from diffugts.worker.shelf import ModelKey, ModelShelf
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from diffugts.findings.finding import Segmentation
     from diffugts.scans.scan import Scan
 
@@ -32,7 +34,9 @@ def run_request(
     `progress` before anything was finished or while it is written; the output folder is then as it was before.
     """
     output = Path(request.output).resolve()
-    _require_scan_outside(Path(request.scan), output)
+    _require_outside("scan", Path(request.scan), output)
+    if request.mask is not None:
+        _require_outside("mask", Path(request.mask), output)
     try:
         from diffugts.findings.result_folder import require_result_folder
         from diffugts.findings.writing import write_segmentation
@@ -81,6 +85,7 @@ def _segment_once(request: Request, shelf: ModelShelf, progress: ProgressCallbac
     key = scan_key(request)
     encoded = shelf.features(key, model_key)
     scan = encoded.scan if encoded is not None else _read(request)
+    marked = _marked(request, scan)
     clock.lap("read_s")
     progress(Stage.READING, 1, 1)
     model = shelf.model(model_key, progress)
@@ -99,7 +104,7 @@ def _segment_once(request: Request, shelf: ModelShelf, progress: ProgressCallbac
         encoded,
         request.descriptions,
         quality=request.quality,
-        region=request.region,
+        region=marked,
         threshold=request.threshold,
         smallest_lesion_ml=request.smallest_lesion_ml,
         seed=request.seed,
@@ -116,6 +121,24 @@ def _read(request: Request) -> Scan:
     return read_scan(request.scan, request.modality, request.sequence, request.series)
 
 
+def _marked(request: Request, scan: Scan) -> Region | np.ndarray | None:
+    """Where to look: the box, the mask, or what of the mask lies inside the box. Raises RequestError where that is nothing."""
+    if request.mask is None:
+        return request.region
+    from diffugts.scans.region import region_mask
+    from diffugts.scans.rough_mask import read_rough_mask
+
+    mask = read_rough_mask(request.mask, scan.geometry)
+    if request.region is not None:
+        mask &= region_mask(scan.geometry, request.region)
+        if not mask.any():
+            raise RequestError(
+                "The mask and the region have no voxel in common, expected is a mask that marks something inside the "
+                "region. Give one of the two alone, or move the region."
+            )
+    return mask
+
+
 class _Clock:
     """Seconds between laps, by name."""
 
@@ -128,10 +151,10 @@ class _Clock:
         self._began = now
 
 
-def _require_scan_outside(scan: Path, output: Path) -> None:
-    """A result replaces an earlier one as a whole: the scan must not lie where it would be replaced."""
-    place = scan.resolve()
+def _require_outside(what: str, path: Path, output: Path) -> None:
+    """A result replaces an earlier one as a whole: what it is made from must not lie where it would be replaced."""
+    place = path.resolve()
     if place == output or output in place.parents:
         raise RequestError(
-            f"The scan lies inside the output folder '{output}', which the result replaces as a whole. Give another output folder."
+            f"The {what} lies inside the output folder '{output}', which the result replaces as a whole. Give another output folder."
         )

@@ -15,6 +15,8 @@ from diffugts.models import load_pipeline
 from diffugts.protocol import ProgressCallback, Quality, Region, Stage
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from diffugts.encoded import EncodedScan
     from diffugts.findings.finding import Segmentation
     from diffugts.preset import ModelPreset
@@ -51,7 +53,7 @@ class SegmentationPipeline(Protocol):
         scan: Scan | EncodedScan,
         descriptions: Sequence[str],
         quality: str | Quality = Quality.STANDARD,
-        region: Region | None = None,
+        region: Region | np.ndarray | None = None,
         threshold: float | None = None,
         smallest_lesion_ml: float = 0.1,
         seed: int = 0,
