@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from dicom_writing import write_series
 from diffugts.errors import RequestError
 from diffugts.findings.segments import Segment, write_segments
 from diffugts.protocol import Region
@@ -51,6 +52,14 @@ def test_any_label_but_0_is_inside(tmp_path: Path, value: float, kind: type) -> 
     mixed = labels(value, kind)
     mixed[9, 9, 9] = 1
     assert np.array_equal(read_rough_mask(written(tmp_path / "rough.nrrd", mixed), GRID), mixed != 0)
+
+
+def test_a_dicom_series_of_labels_is_a_mask(tmp_path: Path) -> None:
+    axes = np.reshape(GRID.direction, (3, 3))
+    write_series(
+        tmp_path / "rough", labels(), spacing_mm=GRID.spacing_mm, origin_mm=GRID.origin_mm, axes=axes, intercept=0
+    )
+    assert np.array_equal(read_rough_mask(tmp_path / "rough", GRID), labels() == 1)
 
 
 def test_a_segmentation_of_slicers_is_a_mask(tmp_path: Path) -> None:
