@@ -1,6 +1,7 @@
 """What a cohort costs beside its cases, on generated scans by the shipped model on the processor, as JSON.
 
     python Testing/engine/benchmark_cohort.py overhead [CASES] [REPETITIONS]   one worker, against a bare loop over the same requests
+    python Testing/engine/benchmark_cohort.py between [CASES]                  what a worker waits for between two cases
     python Testing/engine/benchmark_cohort.py workers [CASES]                  two workers, against one
     python Testing/engine/benchmark_cohort.py memory [JOBS]                    one worker's memory, files and processes from job to job
 
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -26,6 +28,8 @@ from statistics import median
 import psutil
 import SimpleITK as sitk
 
+from diffugts.cohort.contact_sheet import write_contact_sheet
+from diffugts.cohort.findings_table import write_findings_table
 from diffugts.cohort.run import WORKER, Outcome, carry_out_cohort
 from diffugts.cohort.table import Case, read_table
 from diffugts.generated.phantom import demo_case
@@ -107,6 +111,65 @@ def overhead(folder: Path, cases: int, repetitions: int) -> dict[str, object]:
     return facts
 
 
+class Timed:
+    """A link that notes when its worker is given a case and when that is over, in seconds."""
+
+    def __init__(self, link: WorkerLink) -> None:
+        self._link = link
+        self.began: list[float] = []
+        self.over: list[float] = []
+
+    async def ready(self) -> None:
+        await self._link.ready()
+
+    async def carry_out(self, job: str, request: Path, hear: Callable[[Event], Awaitable[None]]) -> Event:
+        self.began.append(time.monotonic())
+        event = await self._link.carry_out(job, request, hear)
+        self.over.append(time.monotonic())
+        return event
+
+    async def cancel(self, job: str) -> None:
+        await self._link.cancel(job)
+
+    def kill(self) -> None:
+        self._link.kill()
+
+    async def close(self) -> None:
+        await self._link.close()
+
+
+class Deaf:
+    """A listener that does nothing."""
+
+    def began(self, case: Case) -> None: ...
+
+    def progress(self, case: Case, event: Event) -> None: ...
+
+    def ended(self, outcome: Outcome) -> None: ...
+
+
+def between(folder: Path, cases: int) -> dict[str, object]:
+    """What a worker waits for from case to case: checks, records, the next request. And the tables and the page at the end."""
+    table = generated_table(folder, cases)
+    link = Timed(WorkerLink(WORKER))
+    outcomes = carry_out_cohort(read_table(table, {"device": "cpu"}), folder / "out", [link], Deaf())
+    assert all(outcome.manifest is not None for outcome in outcomes)
+    began = time.monotonic()
+    write_findings_table(outcomes, folder / "findings.csv")
+    write_contact_sheet(outcomes, folder / "sheet.html")
+    written = time.monotonic() - began
+    at_work = [over - start for start, over in zip(link.began, link.over)]
+    waits = [start - over for start, over in zip(link.began[1:], link.over)]
+    usual = median(at_work[1:])
+    return {
+        "cases": cases,
+        "at_work_s": [round(seconds, 2) for seconds in at_work],
+        "waits_s": [round(seconds, 3) for seconds in waits],
+        "tables_and_page_s_per_case": round(written / cases, 3),
+        "added_percent_of_a_case": round(100 * (median(waits) + written / cases) / usual, 2),
+    }
+
+
 def two_workers(folder: Path, cases: int) -> dict[str, object]:
     """The same cohort by one worker and by two."""
     table = generated_table(folder, cases)
@@ -120,7 +183,7 @@ def two_workers(folder: Path, cases: int) -> dict[str, object]:
     }
 
 
-class Weighed:
+class Weighed(Deaf):
     """Looks at the worker's process after every job."""
 
     def __init__(self, link: WorkerLink) -> None:
@@ -129,10 +192,6 @@ class Weighed:
         self.files: list[int] = []
         self.children: list[int] = []
         self.pids: set[int] = set()
-
-    def began(self, case: Case) -> None: ...
-
-    def progress(self, case: Case, event: Event) -> None: ...
 
     def ended(self, outcome: Outcome) -> None:
         assert outcome.manifest is not None, outcome.failure
@@ -177,6 +236,8 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as place:
         if kind == "overhead":
             facts = overhead(Path(place), *(*numbers, *(8, 3)[len(numbers) :]))
+        elif kind == "between":
+            facts = between(Path(place), *(numbers or [6]))
         elif kind == "workers":
             facts = two_workers(Path(place), *(numbers or [8]))
         else:
