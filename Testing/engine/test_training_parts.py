@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 
 from diffugts.foundation.autoencoder import CELL, ScanAutoencoder
 from diffugts.foundation.denoiser import HoleDenoiser
@@ -19,6 +21,14 @@ from diffugts.training.volumes import Volume, _store
 
 COMPACT = Path(__file__).resolve().parents[2] / "Resources" / "Models" / "compact"
 BODIES = {"CT": 0, "MR": 1}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def a_precision_of_its_own() -> Iterator[None]:
+    """accelerate holds one precision for a whole process, which is that of one command; here other tests trained before."""
+    AcceleratorState._reset_state(True)
+    yield
+    AcceleratorState._reset_state(True)
 
 
 @pytest.fixture(scope="module")
