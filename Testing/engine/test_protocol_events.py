@@ -17,7 +17,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "hello": {"protocol": 1, "version": "1.0.0", "pid": 4711},
     "queued": {"job": "a", "position": 1},
     "progress": {"job": "a", "stage": "encoding", "done": 3, "total": 8, "message": "Encoding", "eta_s": 12.5},
-    "done": {"job": "a", "result": "/tmp/ö 1/result.json", "sha256": "ab" * 32},
+    "done": {"job": "a", "result": "/scans of/ö 1/result.json", "sha256": "ab" * 32},
     "failed": {"job": None, "code": "request", "message": "The line is not JSON.", "details": "Traceback\n  …"},
     "cancelled": {"job": "a"},
     "released": {"message": "One model and two scans."},
