@@ -271,10 +271,8 @@ class DiffuGTSPipeline(DiffusionPipeline):
         if isinstance(scan, Scan):
             with timed(timings, "encode_s"):
                 scan = self.encode(scan, progress, mirror=level.mirror)
-                if self.device.type == "cuda":
-                    torch.cuda.synchronize(
-                        self.device
-                    )  # or the next stage's seconds would hold what is left of this one
+                if self.device.type == "cuda":  # or the next stage's seconds would hold what is left of this one
+                    torch.cuda.synchronize(self.device)
         if self.attention is None:
             if region is None:
                 raise ModelError(NO_ATTENTION.format(name=self.preset.name))

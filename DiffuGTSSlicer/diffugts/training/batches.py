@@ -9,6 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -103,15 +104,9 @@ class ReadyBatches:
         """Stop taking."""
         self._closed = True
         while self._thread.is_alive():
-            self.take_quietly()
+            with suppress(queue.Empty):  # room for what the thread holds, so that it sees that it is to end
+                self._queue.get_nowait()
             self._thread.join(0.1)
-
-    def take_quietly(self) -> None:
-        """Make room, so that the thread sees that it is to end."""
-        try:
-            self._queue.get_nowait()
-        except queue.Empty:
-            pass
 
     def _take_for_ever(self, drawn: Iterator[CaseBatch]) -> None:
         try:

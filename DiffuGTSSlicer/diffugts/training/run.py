@@ -82,9 +82,8 @@ class TrainingRun:
             torch.set_num_threads(settings.threads)
         keep_freed_memory()
         torch.manual_seed(settings.seed)
-        precision = settings.mixed_precision if settings.mixed_precision != "no" else "no"
         unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-        self.accelerator = Accelerator(mixed_precision=precision, kwargs_handlers=[unused])
+        self.accelerator = Accelerator(mixed_precision=settings.mixed_precision, kwargs_handlers=[unused])
         trained = [p for p in module.parameters() if p.requires_grad]
         optimiser = torch.optim.AdamW(
             trained, lr=settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay
