@@ -35,7 +35,7 @@ from DiffuGTSSlicerLib.log_section import LogSection
 from DiffuGTSSlicerLib.other_machine_section import OtherMachineSection
 from DiffuGTSSlicerLib.results import ImportedResult
 from DiffuGTSSlicerLib.run_section import RunSection
-from DiffuGTSSlicerLib.segmentation_inputs import SegmentationInputs
+from DiffuGTSSlicerLib.segmentation_inputs import SegmentationInputs, orders_of
 from DiffuGTSSlicerLib.setup_section import SetupSection
 
 
@@ -252,6 +252,44 @@ class DiffuGTSSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         if wait:
             self.jobs.wait(job)
         return job
+
+    def segmentVolumes(
+        self,
+        volumeNodes: Sequence[vtkMRMLScalarVolumeNode],
+        descriptions: Sequence[str] | str,
+        quality: str = "standard",
+        model: str = "compact",
+        device: str = "auto",
+        modality: str | None = None,
+        threshold: float | None = None,
+        smallestLesionMl: float = 0.1,
+        seed: int = 0,
+        wait: bool = False,
+        listener: Callable[[Job], None] | None = None,
+    ) -> tuple[Job, ...]:
+        """Look for the same descriptions in several volumes, one after the other.
+
+        Returns a job for each volume, in their order; they are as those of `segment`, and what happens to one does not
+        stop the others. With `wait`, returns when all are over. There is no region: it would belong to one volume.
+
+        Args:
+            volumeNodes: a volume that comes twice is taken once.
+
+        The other arguments are those of `segment`.
+
+        Raises:
+            diffugts.errors.DiffuGTSError: something is missing, or one of the volumes cannot be segmented, which its text
+                names; none was put in line then.
+        """
+        lines = descriptions.splitlines() if isinstance(descriptions, str) else list(descriptions)
+        more = {"threshold": threshold, "smallest_lesion_ml": smallestLesionMl, "seed": seed}
+        asked = SegmentationInputs(None, lines, None, quality, model, device, modality, more)
+        orders = orders_of(asked.for_each(list(dict.fromkeys(volumeNodes))))
+        jobs = self.jobs.add_together(orders, listener)
+        if wait:
+            for job in jobs:
+                self.jobs.wait(job)
+        return jobs
 
     def close(self) -> None:
         """End the jobs and the worker, at the end of a script, of the module or of Slicer. Nothing can run afterwards."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +37,15 @@ class ExpectedCost:
 
     seconds: float | None
     memory_gb: float | None
+
+    @classmethod
+    def together(cls, costs: Iterable[ExpectedCost]) -> ExpectedCost:
+        """The cost of jobs one after the other; not known where that of one is not."""
+        seconds, memory_gb = zip(*((cost.seconds, cost.memory_gb) for cost in costs))
+        return cls(
+            None if None in seconds else sum(seconds),
+            None if None in memory_gb else max(memory_gb),
+        )
 
     def in_words(self) -> str:
         """For the panel, such as "Takes about 40 s and 2.1 GB of memory."; empty where nothing is known."""

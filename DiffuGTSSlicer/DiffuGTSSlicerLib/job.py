@@ -91,8 +91,9 @@ class Job(JobFolder):
     """One order being carried out in a folder of its own.
 
     `reason` is the sentence that says why it failed or was cancelled, and what is kept; `details` what a developer asks for.
-    `result` is what the import returned: of a cancelled job what was finished, None where nothing was. Every change calls
-    `listeners` with the job.
+    `result` is what the import returned: of a cancelled job what was finished, None where nothing was. `companions` are the
+    jobs that were asked for together, this one too; empty where it was asked for by itself. Every change calls `listeners`
+    with the job.
     """
 
     name: str
@@ -105,7 +106,13 @@ class Job(JobFolder):
     details: str = ""
     notes: list[str] = field(default_factory=list)
     result: object | None = None
+    companions: tuple[Job, ...] = field(default=(), repr=False)
     listeners: list[Callable[[Job], None]] = field(default_factory=list)
+
+    @property
+    def follows_a_companion(self) -> bool:
+        """Whether another job that was asked for together with this one has brought a result already."""
+        return any(other.result is not None for other in self.companions if other is not self)
 
     def move_to(self, state: JobState, reason: str = "", details: str = "") -> None:
         """Change the state. Raises ValueError for a change that makes no sense."""

@@ -11,6 +11,7 @@ from DiffuGTSSlicerLib.device_options import OTHER_MACHINE
 from DiffuGTSSlicerLib.expected_cost import duration_in_words
 from DiffuGTSSlicerLib.job import Job, JobState
 from DiffuGTSSlicerLib.results import ImportedResult
+from DiffuGTSSlicerLib.sentences_about import about
 
 SEPARATOR = " · "
 SHORT_S = 5.0
@@ -34,7 +35,7 @@ def outcome_in_words(job: Job) -> str:
     """How a job ended: a line, and one for every note on it."""
     name = job.order.volume_name
     if job.state is not JobState.DONE:
-        return job.reason if f"'{name}'" in job.reason else f"{name}: {job.reason}"
+        return about(name, job.reason)
     first = _("{volume}: {verdicts}.").format(volume=name, verdicts=_verdicts_in_words(job.result))
     return "\n".join([first, *job.notes])
 

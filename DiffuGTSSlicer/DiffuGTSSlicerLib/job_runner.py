@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -113,6 +113,14 @@ class JobRunner:
         job.tell()
         return job
 
+    def add_together(self, orders: Sequence[Order], listener: Callable[[Job], None] | None = None) -> tuple[Job, ...]:
+        """Put several orders in line, one behind the other, and return at once. Raises as `add`."""
+        jobs = tuple(self.add(order, listener) for order in orders)
+        if len(jobs) > 1:
+            for job in jobs:
+                job.companions = jobs
+        return jobs
+
     def cancel(self, job: Job) -> None:
         """Cancel a job; one that is over stays as it is. Returns at once."""
         if self._queue is not None:
@@ -136,9 +144,12 @@ class JobRunner:
             return False  # what another machine keeps is not known here
         return self.worker_pid is not None and self._kept_scan is not None and self._kept_scan == self._scan_of(order)
 
-    def expected(self, order: Order) -> ExpectedCost:
-        """About what an order will take if it is the next one."""
-        return self._pace.expected(order, self.keeps_scan_of(order), self.worker_pid is not None)
+    def expected(self, *orders: Order) -> ExpectedCost:
+        """About what orders will take, one after the other, if they are the next ones."""
+        return ExpectedCost.together(
+            self._pace.expected(order, self.keeps_scan_of(order), number > 0 or self.worker_pid is not None)
+            for number, order in enumerate(orders)
+        )
 
     def scene_closed(self) -> None:
         """The scene is being closed: nothing of the old one is to come back into the new one. The worker is kept."""

@@ -40,29 +40,26 @@ def kind_of(volume: slicer.vtkMRMLScalarVolumeNode, chosen: str | None = None) -
 
 
 class KnownKinds:
-    """Kinds that were found already: a panel asks at every key, and voxels are looked at once for each state of a volume.
-
-    It remembers the last volume only.
-    """
+    """Kinds that were found already: a panel asks at every key, and voxels are looked at once for each state of a volume."""
 
     def __init__(self) -> None:
-        self._state: tuple[object, ...] = ()
-        self._known: dict[str | None, ScanKind] = {}
+        self._known: dict[str, tuple[tuple[object, ...], dict[str | None, ScanKind]]] = {}
 
     def of(self, volume: slicer.vtkMRMLScalarVolumeNode, chosen: str | None = None) -> ScanKind:
         """As `kind_of`."""
         state = (
-            volume.GetID(),
             volume.GetName(),
             volume.GetMTime(),
             volume.GetImageData().GetMTime(),
             *_dicom_facts(volume),
         )
-        if state != self._state:
-            self._state, self._known = state, {}
-        if chosen not in self._known:
-            self._known[chosen] = kind_of(volume, chosen)
-        return self._known[chosen]
+        identifier = volume.GetID()
+        if identifier not in self._known or self._known[identifier][0] != state:
+            self._known[identifier] = (state, {})
+        known = self._known[identifier][1]
+        if chosen not in known:
+            known[chosen] = kind_of(volume, chosen)
+        return known[chosen]
 
 
 def sampled_voxels(volume: slicer.vtkMRMLScalarVolumeNode) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,7 @@ from DiffuGTSSlicerLib.export import region_of, require_suitable
 from DiffuGTSSlicerLib.freeze import freeze_order
 from DiffuGTSSlicerLib.job import Order
 from DiffuGTSSlicerLib.scan_kind import ScanKind, kind_of
+from DiffuGTSSlicerLib.sentences_about import about
 from DiffuGTSSlicerLib.volume_geometry import VolumeGeometry
 
 
@@ -85,11 +86,31 @@ class SegmentationInputs:
             raise ScanError(text.format(modality=kind.modality))
         return kind
 
+    def for_each(self, volumes: Sequence[slicer.vtkMRMLScalarVolumeNode]) -> tuple[SegmentationInputs, ...]:
+        """The same choices for each of several volumes. The region belongs to the volume that is chosen here, to no other."""
+        return tuple(replace(self, volume=each, roi=self.roi if each is self.volume else None) for each in volumes)
+
     def geometry(self) -> VolumeGeometry:
         """The volume's grid in world coordinates. Raises RequestError or ScanError where there is none."""
         if self.volume is None:
             raise RequestError(_no_volume())
         return require_suitable(self.volume)
+
+
+def orders_of(each: Sequence[SegmentationInputs]) -> tuple[Order, ...]:
+    """The orders for several volumes, all or none.
+
+    Raises RequestError, or ScanError with a sentence that names the volume.
+    """
+    if not each:
+        raise RequestError(_no_volume())
+    orders = []
+    for inputs in each:
+        try:
+            orders.append(inputs.order())
+        except ScanError as error:
+            raise ScanError(about(inputs.volume.GetName() if inputs.volume is not None else "", str(error))) from error
+    return tuple(orders)
 
 
 def _problem_of(check: Callable[[], object]) -> str:
