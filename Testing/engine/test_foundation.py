@@ -9,6 +9,7 @@ from monai.apps.generation.maisi.networks.autoencoderkl_maisi import MaisiGroupN
 from scipy import ndimage
 
 from diffugts.errors import Cancelled
+from diffugts.foundation import autoencoder
 from diffugts.foundation.autoencoder import ScanAutoencoder, WholeGroupNorm
 from diffugts.foundation.body import filled_body
 from diffugts.foundation.denoiser import HoleDenoiser, modality_class
@@ -137,8 +138,12 @@ def test_lungs_are_inside_the_body_and_the_table_is_not() -> None:
     assert body[3, 27, 30] and not body[3, 56, 30] and not body[3, 2, 2]
 
 
+@pytest.mark.parametrize("at_once", [1, 3 * 4 * 2 * 420, autoencoder.NORMALISED_AT_ONCE])
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
-def test_group_normalisation_at_once_is_that_of_monai_group_by_group(precision: torch.dtype) -> None:
+def test_group_normalisation_at_once_is_that_of_monai_group_by_group(
+    precision: torch.dtype, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(autoencoder, "NORMALISED_AT_ONCE", at_once)
     generator = torch.Generator().manual_seed(0)
     theirs = MaisiGroupNorm3D(8, 32, 1e-6, save_mem=False)
     torch.nn.init.normal_(theirs.weight, generator=generator)
@@ -148,8 +153,10 @@ def test_group_normalisation_at_once_is_that_of_monai_group_by_group(precision: 
     hidden = (5 + 3 * torch.randn(2, 32, 6, 10, 7, generator=generator)).to(precision)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=precision is torch.bfloat16):
         said = ours(hidden)
-        assert said.dtype == torch.float32
-        torch.testing.assert_close(said, theirs(hidden), rtol=0, atol=2e-5)
+        assert said.dtype == precision
+        rounded = theirs(hidden).to(precision)
+        last_place = 0.0 if precision is torch.float32 else 2**-7
+        torch.testing.assert_close(said, rounded, rtol=last_place, atol=2e-5)
 
 
 @pytest.mark.parametrize("smoothing", [0.7, 1.5, 3.0])

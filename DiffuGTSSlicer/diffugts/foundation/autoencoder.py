@@ -37,6 +37,10 @@ INITIAL_LOG_SIGMA = -6.0
 """Posterior log-sigma at the start of training: almost deterministic, so that the decoder can start to learn."""
 
 
+NORMALISED_AT_ONCE = 2**26
+"""Elements that group normalisation holds in single precision at a time: 256 MB."""
+
+
 class ScanAutoencoder(ModelMixin, ConfigMixin):
     """Scans (n, 1, k, j, i), model intensities, to latents (n, 4, k/4, j/4, i/4) and back.
 
@@ -229,20 +233,27 @@ def _kept(
 
 
 class WholeGroupNorm(nn.GroupNorm):
-    """MAISI's group normalisation of (n, c, k, j, i), all groups at once: the values of MaisiGroupNorm3D, to rounding.
+    """MAISI's group normalisation of (n, c, k, j, i), many groups at once: the values of MaisiGroupNorm3D, to rounding.
 
     MONAI's goes through memory about twelve times and starts some 200 kernels for 32 groups; nothing else in the encoder
-    waits as long for memory. Statistics and result are in single precision, as MONAI's are.
+    waits as long for memory. Statistics are in single precision, as MONAI's are. The result comes in the input's precision, where
+    MONAI's is single: under autocast the next convolution rounds it in any case, and at full resolution the single copies were
+    most of a decoding's memory. So few groups are in single precision at once.
     """
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """`input` normalised, float32."""
-        single, (count, channels) = input.float(), input.shape[:2]
-        variance, mean = torch.var_mean(single.reshape(count, self.num_groups, -1), dim=2, correction=0)
-        each = channels // self.num_groups
-        scale = torch.rsqrt(variance + self.eps).repeat_interleave(each, 1) * self.weight
-        shift = self.bias - mean.repeat_interleave(each, 1) * scale
-        return torch.addcmul(shift[:, :, None, None, None], single, scale[:, :, None, None, None])
+        """`input` normalised, in its own precision."""
+        count, channels = input.shape[:2]
+        each, result = channels // self.num_groups, torch.empty_like(input)
+        at_once = max(1, NORMALISED_AT_ONCE // max(1, input[:, :each].numel()))
+        for first in range(0, self.num_groups, at_once):
+            part = slice(first * each, min(first + at_once, self.num_groups) * each)
+            single = input[:, part].float()
+            variance, mean = torch.var_mean(single.reshape(count, single.shape[1] // each, -1), dim=2, correction=0)
+            scale = torch.rsqrt(variance + self.eps).repeat_interleave(each, 1) * self.weight[part]
+            shift = self.bias[part] - mean.repeat_interleave(each, 1) * scale
+            result[:, part] = torch.addcmul(shift[:, :, None, None, None], single, scale[:, :, None, None, None])
+        return result
 
 
 def _replace_normalisation(module: nn.Module, normalisation: str) -> None:
