@@ -29,7 +29,7 @@ class AdvancedChoices:
 
     def __init__(self, ui: Any) -> None:
         self._ui = ui
-        self._model: str | None = None
+        self._threshold_of: tuple[str, str] | None = None
         ui.advancedGroup.collapsed = True
 
     @property
@@ -43,11 +43,16 @@ class AdvancedChoices:
             field.interpretText()
 
     def show(self, parameters: Any, model: str) -> None:
-        """Say what is chosen, and which threshold the model in a folder has. `parameters` None: nothing can be chosen."""
+        """Say what is chosen, and which threshold the model in a folder has at the chosen quality.
+
+        `parameters` None: nothing can be chosen.
+        """
         self._ui.advancedGroup.enabled = parameters is not None
-        if model != self._model:  # this is called at every key, and looks at the disk
-            self._model = model
-            self._ui.thresholdField.specialValueText = _models_own(ModelLimits.of(Path(model)).threshold)
+        quality = parameters.quality.value if parameters is not None else ""
+        if self._threshold_of != (model, quality):  # this is called at every key, and looks at the disk
+            self._threshold_of = (model, quality)
+            own = ModelLimits.of(Path(model)).threshold_of(quality)
+            self._ui.thresholdField.specialValueText = _models_own(own)
         unusual = _unusual(parameters) if parameters is not None else []
         self._ui.advancedGroup.title = (
             _("Advanced: {choices}").format(choices=", ".join(unusual)) if unusual else _("Advanced")

@@ -6,7 +6,8 @@ Warnings, never obstacles: what cannot be segmented at all is refused by `export
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -32,11 +33,19 @@ CT_WITH_OFFSET = (900, 1300)
 
 @dataclass(frozen=True)
 class ModelLimits:
-    """What a model was made for: its kinds of scan, the voxels it looks at, and from which score on it marks by itself."""
+    """What a model was made for: its kinds of scan, the voxels it looks at, and from which score on it marks by itself.
+
+    `thresholds` are those of quality levels that have one of their own.
+    """
 
     modalities: tuple[str, ...] = ("CT", "MR")
     spacing_mm: float = 2.0
     threshold: float | None = None
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+
+    def threshold_of(self, quality: str) -> float | None:
+        """From which score on the model marks by itself at a quality level; None where the model does not say."""
+        return self.thresholds.get(quality, self.threshold)
 
     @classmethod
     def of(cls, folder: Path | None) -> ModelLimits:
@@ -44,12 +53,14 @@ class ModelLimits:
         try:
             facts = json.loads((folder / "preset.json").read_text(encoding="utf-8")) if folder is not None else {}
             threshold = facts.get("threshold")
+            levels = {name: level.get("calibration") for name, level in facts.get("qualities", {}).items()}
             return cls(
                 tuple(facts.get("modalities", cls.modalities)),
                 float(facts.get("spacing_mm", cls.spacing_mm)),
                 float(threshold) if threshold is not None else None,
+                {name: float(measured["threshold"]) for name, measured in levels.items() if measured is not None},
             )
-        except (OSError, ValueError, TypeError, AttributeError):
+        except (OSError, ValueError, TypeError, AttributeError, KeyError):
             return cls()
 
 

@@ -25,6 +25,7 @@ import torch
 from diffusers import DiffusionPipeline
 
 from diffugts.attention import AnomalyAttention, Queries
+from diffugts.calibration import Calibration
 from diffugts.descriptions.bank import EmbeddingBank
 from diffugts.descriptions.description import Description
 from diffugts.descriptions.encoder import TextEncoder
@@ -69,7 +70,10 @@ NO_ATTENTION = (
 
 @dataclass(frozen=True)
 class Attention:
-    """What the attention says of one description: `score` float32 (k, j, i) at half the working grid's resolution, 0..1."""
+    """What the attention says of one description: `score` float32 (k, j, i) at half the working grid's resolution, 0..1.
+
+    The score is not scaled yet: `preset.calibration(quality).scaled` makes it what the preset's thresholds are of.
+    """
 
     description: Description
     score: np.ndarray
@@ -258,15 +262,17 @@ class DiffuGTSPipeline(DiffusionPipeline):
     ) -> Segmentation:
         """Segment what the descriptions say in a scan, or in one that was encoded before.
 
-        `region` limits findings to a box in RAS mm or to a mask, bool (k, j, i) on the scan's own grid; `threshold`
-        overrides the preset's; `seed` is the first of the inpainting's seeds. Results lie on the scan's own grid. The same
-        arguments give the same results.
+        `region` limits findings to a box in RAS mm or to a mask, bool (k, j, i) on the scan's own grid; `threshold`, of the
+        scaled score, overrides the quality level's own; `seed` is the first of the inpainting's seeds. Results lie on the
+        scan's own grid. The same arguments give the same results.
 
         A description is finished when nothing that comes later can change its finding. Where `progress` raises Cancelled,
         what is finished is returned, marked as cancelled; before the first description is finished, Cancelled is raised.
         """
         level = self.preset.qualities[Quality(quality).value]
         refining = level.inpaint and level.refine and self.preset.refinement.changes_mask
+        calibration = self.preset.calibration(Quality(quality).value)
+        rule = self._rule(calibration, threshold)
         timings: dict[str, float] = {}
         if isinstance(scan, Scan):
             with timed(timings, "encode_s"):
@@ -276,11 +282,9 @@ class DiffuGTSPipeline(DiffusionPipeline):
         if self.attention is None:
             if region is None:
                 raise ModelError(NO_ATTENTION.format(name=self.preset.name))
-            rule = self._rule(threshold)
             return segment_marked_region(
                 self, scan, descriptions, region, Quality(quality), rule, smallest_lesion_ml, seed, progress
             )
-        rule = self._rule(threshold)
         allowed = marked_voxels(scan.scan.geometry, region) if region is not None else None
         asked = self.understand(descriptions)
         attentions: list[Attention] = []
@@ -300,14 +304,16 @@ class DiffuGTSPipeline(DiffusionPipeline):
                 attending()
                 with timed(timings, "attend_s"):
                     attentions.append(self._attend_one(scan, description))
-                    maps.append(self.score_map(scan, attentions[-1].score, allowed))
+                    maps.append(calibration.scaled(self.score_map(scan, attentions[-1].score, allowed)))
                 if not refining:
                     finish(maps[-1])
             attending()
             healthy = None
             if level.inpaint:
                 with timed(timings, "inpaint_s"):
-                    healthy = self._inpaint_suspected(scan, attentions, rule, level, seed, progress)
+                    working = (calibration.scaled(self.on_working_grid(scan, a.score)) for a in attentions)
+                    suspected = np.any([score > rule.threshold for score in working], axis=0)
+                    healthy = self._inpaint_suspected(scan, suspected, level, seed, progress)
             if healthy is not None:
                 weights = self.preset.refinement
                 layers = self._layers() if refining and weights.feature else 0
@@ -320,7 +326,8 @@ class DiffuGTSPipeline(DiffusionPipeline):
             for attention, score in zip(attentions[len(findings) :], maps[len(findings) :]):
                 if healthy is not None:
                     with timed(timings, "refine_s"):
-                        score = self._refined(scan, healthy, attention, score, rule, check)
+                        working_score = calibration.scaled(self.on_working_grid(scan, attention.score))
+                        score = self._refined(scan, healthy, attention.description, working_score, score, rule, check)
                 finish(score)
         except Cancelled:
             if not findings:
@@ -355,7 +362,7 @@ class DiffuGTSPipeline(DiffusionPipeline):
         return full[:k, :j, :i]
 
     def score_map(self, encoded: EncodedScan, score: np.ndarray, allowed: np.ndarray | None = None) -> np.ndarray:
-        """A score at half resolution as a score map (k, j, i) on the scan's own grid, 0 outside the allowed region."""
+        """A score at half resolution as a map (k, j, i) on the scan's own grid, unscaled, 0 outside the allowed region."""
         image = encoded.score_geometry.image(np.ascontiguousarray(score))
         reference = _empty_image(encoded)
         resampled = sitk.GetArrayFromImage(sitk.Resample(image, reference, sitk.Transform(), sitk.sitkLinear, 0.0))
@@ -366,14 +373,12 @@ class DiffuGTSPipeline(DiffusionPipeline):
     def _inpaint_suspected(
         self,
         scan: EncodedScan,
-        attentions: Sequence[Attention],
-        rule: VerdictRule,
+        suspected: np.ndarray,
         level: QualityLevel,
         seed: int,
         progress: ProgressCallback | None,
     ) -> PseudoHealthy | None:
-        """All that is suspected painted anew at once; None where nothing is."""
-        suspected = np.any([self.on_working_grid(scan, a.score) > rule.threshold for a in attentions], axis=0)
+        """All that is suspected, bool (k, j, i) of the working grid, painted anew at once; None where nothing is."""
         if not suspected.any():
             return None
         seeds = list(range(seed, seed + level.seeds))
@@ -383,18 +388,21 @@ class DiffuGTSPipeline(DiffusionPipeline):
         self,
         scan: EncodedScan,
         healthy: PseudoHealthy,
-        attention: Attention,
+        description: Description,
+        working: np.ndarray,
         score: np.ndarray,
         rule: VerdictRule,
         check: Check,
     ) -> np.ndarray:
-        """A score map (k, j, i) on the scan's own grid, refined by the residuals; 0 where `score` is 0."""
+        """A score map (k, j, i) on the scan's own grid, refined by the residuals; 0 where `score` is 0.
+
+        `working` and `score` are the scaled scores on the working grid and on the scan's own.
+        """
         weights = self.preset.refinement
         check()
-        working = self.on_working_grid(scan, attention.score)
         feature = np.zeros_like(working)
         if weights.feature:
-            residual = self.feature_residual(scan, healthy, attention.description, check)
+            residual = self.feature_residual(scan, healthy, description, check)
             feature = self.on_working_grid(scan, residual)
         refined = refined_score(working, healthy.pixel_residual, feature, healthy.hole, weights)
         kept = without_indifferent_regions(refined > rule.threshold, healthy.signed, weights.rejection)
@@ -429,9 +437,13 @@ class DiffuGTSPipeline(DiffusionPipeline):
         """Autoencoder and denoiser, in tiles that fit."""
         return TiledFoundation(self.autoencoder, self.denoiser, self.low_memory)
 
-    def _rule(self, threshold: float | None) -> VerdictRule:
-        p = self.preset
-        return VerdictRule(p.threshold if threshold is None else threshold, p.uncertain_margin, p.least_anomaly_score)
+    def _rule(self, calibration: Calibration, threshold: float | None) -> VerdictRule:
+        return VerdictRule(
+            calibration.threshold if threshold is None else threshold,
+            self.preset.uncertain_margin,
+            calibration.least_anomaly_score,
+            calibration.uncertain_range,
+        )
 
     @property
     def _heads(self) -> AnomalyAttention:

@@ -6,10 +6,11 @@ One pipeline class serves every model; where models differ, they differ here.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from diffugts.calibration import Calibration
 from diffugts.errors import ModelError
 from diffugts.refinement import RefinementWeights
 from diffugts.scans.intensity import COMPACT_CT_CURVE
@@ -23,6 +24,7 @@ class QualityLevel:
 
     `inpaint` draws the pseudo-healthy scan; `steps` of texture after the expected tissue; `seeds` drawn at once;
     `mirror` also attends to the left-right mirrored scan and averages; `refine` applies the preset's fusion weights.
+    `calibration` says how scores that were looked at in this way are read; None where it was not measured.
     """
 
     inpaint: bool
@@ -30,6 +32,7 @@ class QualityLevel:
     seeds: int = 1
     mirror: bool = False
     refine: bool = False
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True)
@@ -38,9 +41,10 @@ class ModelPreset:
 
     `spacing_mm` of the working grid; `ct_curve` HU knots and model intensities; `mr_range` how MR is scaled (see
     `scans.intensity.MR_RANGES`); `threshold` of the score map, `uncertain_margin` around it and
-    `least_anomaly_score` of a finding that is called found (`findings.lesions.VerdictRule`); `dilation_cells` and `start_sigma` of
-    the inpainting; `crop_cells` that the denoiser sees at least along each axis, where the scan has them,
-    and `crop_cells_on_cpu` where that would take too long; `text_encoder` a preset of `descriptions.encoder`, or a folder.
+    `least_anomaly_score` of a finding that is called found (`findings.lesions.VerdictRule`), where a quality level has no
+    calibration of its own; `dilation_cells` and `start_sigma` of the inpainting; `crop_cells` that the denoiser sees at
+    least along each axis, where the scan has them, and `crop_cells_on_cpu` where that would take too long; `text_encoder` a
+    preset of `descriptions.encoder`, or a folder.
     `random_weights` marks a model that only times the machinery: it is refused where a result is wanted.
     """
 
@@ -67,6 +71,10 @@ class ModelPreset:
             "thorough": QualityLevel(inpaint=True, steps=8, seeds=3, mirror=True, refine=True),
         }
     )
+
+    def calibration(self, quality: str) -> Calibration:
+        """How a quality level's scores are read; unscaled, with the preset's own bounds, where that was not measured."""
+        return self.qualities[quality].calibration or Calibration(self.threshold, self.least_anomaly_score)
 
     def save(self, folder: Path) -> None:
         """Write `preset.json` into a model folder."""
@@ -96,5 +104,16 @@ class ModelPreset:
         facts["modalities"] = tuple(facts["modalities"])
         facts["ct_curve"] = tuple(tuple(knots) for knots in facts["ct_curve"])
         facts["refinement"] = RefinementWeights(**facts["refinement"])
-        facts["qualities"] = {name: QualityLevel(**level) for name, level in facts["qualities"].items()}
+        facts["qualities"] = {name: _quality_level(level) for name, level in facts["qualities"].items()}
         return cls(**facts)
+
+
+def _quality_level(facts: dict[str, Any]) -> QualityLevel:
+    level = QualityLevel(**facts)
+    if level.calibration is None:
+        return level
+    calibration = Calibration(**facts["calibration"])
+    if calibration.uncertain_range is not None:
+        low, high = calibration.uncertain_range
+        calibration = replace(calibration, uncertain_range=(low, high))
+    return replace(level, calibration=calibration)

@@ -265,6 +265,41 @@ def test_the_verdict_says_why(
     assert decision is expected and notes == ([sentence] if sentence else [])
 
 
+MEASURED = VerdictRule(threshold=0.5, uncertain_range=(0.2, 0.8))
+
+
+@pytest.mark.parametrize(
+    "highest, lesions, expected, sentence",
+    [
+        (0.19, [], Verdict.NOT_FOUND, "Nothing above 0.50 for 'cyst'; highest score 0.19."),
+        (
+            0.21,
+            [],
+            Verdict.UNCERTAIN,
+            "Nothing above 0.50 for 'cyst', but scans with a tumour may score as low: highest score 0.21. Look at the map.",
+        ),
+        (
+            0.79,
+            [lesion(0.79)],
+            Verdict.UNCERTAIN,
+            "Uncertain: the highest score, 0.79, is below 0.80; scans without a tumour reach as much.",
+        ),
+        (0.81, [lesion(0.81)], Verdict.FOUND, None),
+    ],
+)
+def test_uncertain_scores_are_those_that_were_measured(
+    highest: float, lesions: list[Lesion], expected: Verdict, sentence: str | None
+) -> None:
+    assert verdict("cyst", scores_up_to(highest), lesions, 0.9, MEASURED) == (expected, [sentence] if sentence else [])
+
+
+def test_a_user_s_own_threshold_cuts_and_does_not_make_a_score_more_believable() -> None:
+    low = VerdictRule(threshold=0.1, uncertain_range=(0.2, 0.8))
+    assert verdict("cyst", scores_up_to(0.6), [lesion(0.6)], 0.9, low)[0] is Verdict.UNCERTAIN
+    high = VerdictRule(threshold=0.9, uncertain_range=(0.2, 0.8))
+    assert verdict("cyst", scores_up_to(0.6), [], 0.9, high)[0] is Verdict.UNCERTAIN
+
+
 def test_a_speck_that_was_dropped_makes_no_lesion_certain() -> None:
     decision, notes = verdict("cyst", scores_up_to(0.97), [lesion(0.55)], 0.9, RULE)
     assert decision is Verdict.UNCERTAIN and "0.55" in notes[0]
@@ -275,9 +310,14 @@ def test_with_a_threshold_near_one_something_can_still_be_found() -> None:
     assert verdict("cyst", scores_up_to(1.0), [lesion(1.0)], 0.9, rule) == (Verdict.FOUND, [])
 
 
-@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
-def test_a_higher_score_never_makes_a_finding_less_certain(threshold: float, lower: float, higher: float) -> None:
-    rule, order = VerdictRule(threshold), (Verdict.NOT_FOUND, Verdict.UNCERTAIN, Verdict.FOUND)
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.sampled_from([None, (0.2, 0.8)]))
+def test_a_higher_score_never_makes_a_finding_less_certain(
+    threshold: float, lower: float, higher: float, measured
+) -> None:
+    rule, order = (
+        VerdictRule(threshold, uncertain_range=measured),
+        (Verdict.NOT_FOUND, Verdict.UNCERTAIN, Verdict.FOUND),
+    )
     lower, higher = sorted((lower, higher))
     ranks = [
         order.index(verdict("cyst", scores_up_to(s), [lesion(s)] if s > threshold else [], 0.9, rule)[0])

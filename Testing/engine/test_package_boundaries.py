@@ -29,7 +29,7 @@ LAYERS = (
     {"errors", "protocol", "allocation", "stage_progress"},
     {"scans", "descriptions"},
     {"generated", "foundation"},
-    {"encoded", "attention", "inpainting", "refinement"},
+    {"encoded", "attention", "inpainting", "refinement", "calibration"},
     {"findings", "preset", "pseudo_healthy"},
     {"pipeline", "models", "marked_region", "maisi", "dicom"},
     {"worker", "training", "evaluation", "baselines", "server", "cohort"},

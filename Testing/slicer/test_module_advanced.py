@@ -14,6 +14,9 @@ from screenshots import section_picture  # noqa: E402
 
 from diffugts.protocol import Request  # noqa: E402
 from DiffuGTSSlicerLib.advanced_choices import USUAL  # noqa: E402
+from DiffuGTSSlicerLib.preflight import ModelLimits  # noqa: E402
+
+COMPACT = Path(__file__).resolve().parents[2] / "Resources" / "Models" / "compact"
 
 
 @pytest.fixture
@@ -40,9 +43,21 @@ def test_it_is_closed_and_a_job_is_as_usual(filled):
 
 
 def test_the_threshold_s_usual_value_is_the_model_s_own_and_says_which(filled):
-    assert filled.ui.thresholdField.text == "the model's own, 0.65"
+    own = ModelLimits.of(COMPACT).threshold_of("standard")
+    assert filled.ui.thresholdField.text == f"the model's own, {own:.2f}"
     filled.ui.thresholdField.setValue(0.4)
     assert filled.ui.thresholdField.text == "0.40"
+
+
+def test_the_threshold_that_is_named_is_that_of_the_chosen_quality(filled, monkeypatch):
+    limits = ModelLimits(threshold=0.65, thresholds={"fast": 0.34, "standard": 0.32})
+    monkeypatch.setattr(ModelLimits, "of", classmethod(lambda cls, folder: limits))
+    shown = {}
+    for index in (0, 1, 2):
+        filled.ui.qualitySelector.currentIndex = index
+        shown[filled.ui.qualitySelector.currentText] = filled.ui.thresholdField.text
+    own = {"Fast": "0.34", "Standard": "0.32", "Thorough": "0.65"}
+    assert shown == {quality: f"the model's own, {threshold}" for quality, threshold in own.items()}
 
 
 def test_what_is_chosen_is_in_the_title_in_the_order_and_in_the_request(host, filled):

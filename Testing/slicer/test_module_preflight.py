@@ -83,6 +83,17 @@ def test_a_kind_of_scan_that_the_model_was_not_trained_on_is_named(scene, tmp_pa
     assert said_of(added(body()), limits) == ("The model was trained on MR, this is CT.",)
 
 
+def test_a_model_says_from_which_score_on_it_marks_at_each_quality(tmp_path: Path):
+    levels = {
+        "fast": {"calibration": {"threshold": 0.34, "scale": 0.6}},
+        "standard": {"calibration": None},
+        "thorough": {},
+    }
+    (tmp_path / "preset.json").write_text(json.dumps({"threshold": 0.65, "qualities": levels}))
+    limits = ModelLimits.of(tmp_path)
+    assert [limits.threshold_of(quality) for quality in levels] == [0.34, 0.65, 0.65]
+
+
 @pytest.mark.parametrize("content", [None, "no JSON", "[]", '{"modalities": 3}'])
 def test_a_model_that_cannot_be_read_has_the_usual_limits(tmp_path: Path, content):
     if content is not None:

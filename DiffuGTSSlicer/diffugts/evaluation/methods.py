@@ -55,7 +55,8 @@ class PipelineMethod:
 
     @property
     def identity(self) -> dict[str, str]:
-        threshold = self.pipeline.preset.threshold if self.threshold is None else self.threshold
+        own = self.pipeline.preset.calibration(self.quality).threshold
+        threshold = own if self.threshold is None else self.threshold
         model = self.pipeline.identity
         return {
             "method": "DiffuGTS",

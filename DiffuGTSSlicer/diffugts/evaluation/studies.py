@@ -35,6 +35,9 @@ PARAPHRASES = (
 
 THRESHOLDS = np.arange(0.1, 0.95, 0.05)
 
+ONE_LOOK = "fast"
+"""The quality level that looks at a scan as words are asked here: once."""
+
 
 class ModelStudies:
     """The studies of one model; called by an evaluation run for every case."""
@@ -82,12 +85,15 @@ def on_working_grid(encoded: EncodedScan, mask: np.ndarray) -> np.ndarray:
 
 def word_scores(pipeline: DiffuGTSPipeline, encoded: EncodedScan) -> dict[str, float]:
     """Highest score of each of `WORDS` on one scan."""
-    return {a.description.text: float(a.score.max()) for a in pipeline.attend(encoded, WORDS)}
+    scaled = pipeline.preset.calibration(ONE_LOOK).scaled
+    return {a.description.text: float(scaled(a.score).max()) for a in pipeline.attend(encoded, WORDS)}
 
 
 def paraphrase_agreement(pipeline: DiffuGTSPipeline, encoded: EncodedScan) -> dict[str, float]:
     """DSC between the first paraphrase's mask and each other's."""
-    masks = {a.description.text: a.score > pipeline.preset.threshold for a in pipeline.attend(encoded, PARAPHRASES)}
+    calibration = pipeline.preset.calibration(ONE_LOOK)
+    scores = {a.description.text: calibration.scaled(a.score) for a in pipeline.attend(encoded, PARAPHRASES)}
+    masks = {text: score > calibration.threshold for text, score in scores.items()}
     first = masks[PARAPHRASES[0]]
     return {text: dice(mask, first) for text, mask in masks.items() if text != PARAPHRASES[0]}
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from diffugts.evaluation.overlap import dice
 from diffugts.evaluation.statistics import share_interval
-from diffugts.evaluation.studies import on_working_grid
+from diffugts.evaluation.studies import ONE_LOOK, on_working_grid
 from diffugts.evaluation.word_questions import NOTHING_THERE, SAME, Category, Question, WordSubject, questions_of
 from diffugts.pipeline import DiffuGTSPipeline
 from diffugts.scans.scan import Scan
@@ -43,8 +43,8 @@ class PipelineReader:
     """Asks DiffuGTS's attention; the scan is encoded once, as for a user's further descriptions."""
 
     def __init__(self, pipeline: DiffuGTSPipeline, threshold: float | None = None) -> None:
-        self.pipeline = pipeline
-        self.threshold = pipeline.preset.threshold if threshold is None else threshold
+        self.pipeline, self.calibration = pipeline, pipeline.preset.calibration(ONE_LOOK)
+        self.threshold = self.calibration.threshold if threshold is None else threshold
 
     def __call__(self, scan: Scan, truth: np.ndarray | None, texts: Sequence[str]) -> dict[str, TextAnswer]:
         """Raises what the pipeline raises."""
@@ -53,9 +53,10 @@ class PipelineReader:
         answers = {}
         for text in dict.fromkeys(texts):
             (attention,) = self.pipeline.attend(encoded, [text])
-            full = self.pipeline.on_working_grid(encoded, attention.score)
+            full = self.calibration.scaled(self.pipeline.on_working_grid(encoded, attention.score))
+            score = self.calibration.scaled(attention.score)
             inside = float(full[lesion].mean()) if lesion is not None and lesion.any() else float("nan")
-            answers[text] = TextAnswer(float(attention.score.max()), inside, attention.score > self.threshold)
+            answers[text] = TextAnswer(float(score.max()), inside, score > self.threshold)
         return answers
 
 

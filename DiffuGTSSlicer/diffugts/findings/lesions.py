@@ -26,15 +26,26 @@ LOWEST_ANOMALY_SCORE = 0.5
 class VerdictRule:
     """When something counts as found.
 
-    A lesion above `threshold` is a finding. It is uncertain when the highest score in any lesion is less than
-    `uncertain_margin` above the threshold, or the image-level anomaly score speaks against it (below
-    `least_anomaly_score`). Without a lesion, a highest score within `uncertain_margin` below the threshold is uncertain,
-    anything lower is not found.
+    A lesion above `threshold` is a finding. It is uncertain when the highest score in any lesion is below the end of the
+    uncertain scores, or the image-level anomaly score speaks against it (below `least_anomaly_score`). Without a lesion, a
+    highest score above the beginning of the uncertain scores is uncertain, anything lower is not found.
+
+    `uncertain_range` are these scores as they were measured, whatever the threshold (`training.calibration.uncertain_range`);
+    where they were not, they lie `uncertain_margin` around the threshold.
     """
 
     threshold: float
     uncertain_margin: float = 0.15
     least_anomaly_score: float = LOWEST_ANOMALY_SCORE
+    uncertain_range: tuple[float, float] | None = None
+
+    @property
+    def uncertain_scores(self) -> tuple[float, float]:
+        """From and to which highest score a verdict is uncertain."""
+        if self.uncertain_range is not None:
+            return self.uncertain_range
+        above = min(self.uncertain_margin, 0.9 * (1 - self.threshold))
+        return self.threshold - self.uncertain_margin, self.threshold + above
 
 
 def cut(score_map: np.ndarray, threshold: float, smallest_lesion_ml: float, geometry: Geometry) -> np.ndarray:
@@ -109,14 +120,16 @@ def verdict(
     """The verdict on one description and the sentences that explain it."""
     highest = float(score_map.max()) if score_map.size else 0.0
     threshold = f"{rule.threshold:.2f}"
+    uncertain_from, uncertain_to = rule.uncertain_scores
     if not lesions:
         if highest > rule.threshold:
             return Verdict.UNCERTAIN, [
                 f"Only specks smaller than the smallest lesion lie above {threshold} for '{description}'; highest score {highest:.2f}."
             ]
-        if highest > rule.threshold - rule.uncertain_margin:
+        if highest > uncertain_from:
+            close = "close to it" if rule.uncertain_range is None else "scans with a tumour may score as low"
             return Verdict.UNCERTAIN, [
-                f"Nothing above {threshold} for '{description}', but close to it: highest score {highest:.2f}. Look at the map."
+                f"Nothing above {threshold} for '{description}', but {close}: highest score {highest:.2f}. Look at the map."
             ]
         return Verdict.NOT_FOUND, [f"Nothing above {threshold} for '{description}'; highest score {highest:.2f}."]
     if anomaly_score < rule.least_anomaly_score:
@@ -125,8 +138,12 @@ def verdict(
             f"(anomaly score {anomaly_score:.2f})."
         ]
     highest = max(lesion.highest_score for lesion in lesions)  # a speck elsewhere says nothing about a lesion
-    if highest < rule.threshold + min(rule.uncertain_margin, 0.9 * (1 - rule.threshold)):
-        return Verdict.UNCERTAIN, [f"Uncertain: the highest score, {highest:.2f}, is only just above {threshold}."]
+    if highest < uncertain_to:
+        if rule.uncertain_range is None:
+            return Verdict.UNCERTAIN, [f"Uncertain: the highest score, {highest:.2f}, is only just above {threshold}."]
+        return Verdict.UNCERTAIN, [
+            f"Uncertain: the highest score, {highest:.2f}, is below {uncertain_to:.2f}; scans without a tumour reach as much."
+        ]
     return Verdict.FOUND, []
 
 

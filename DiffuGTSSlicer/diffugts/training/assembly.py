@@ -1,27 +1,28 @@
-"""Putting a trained model together: the parts, the threshold, the fusion weights, the embedding bank.
+"""Putting a trained model together: the parts, the calibration of each quality level, the fusion weights, the embedding bank.
 
-Threshold and fusion weights are chosen on the training patients held out from the attention's training and on
-tumour-free training scans, never on validation scans. Residuals earn a place in the mask only by raising the mean
-DSC of patients they were not fitted on (leave one patient out) by at least `LEAST_GAIN`; otherwise the weights stay
-(1, 0, 0, 0) and the residual only explains.
+Calibration (`training.calibration`) and fusion weights are chosen on the training patients held out from the attention's
+training and on tumour-free training scans, never on validation scans. Scans are looked at as the quality level looks: once,
+or averaged with the mirrored scan. Residuals earn a place in the mask only by raising the mean DSC of patients they were
+not fitted on (leave one patient out) by at least `LEAST_GAIN`; otherwise the weights stay (1, 0, 0, 0) and the residual
+only explains.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 
 from diffugts.attention import AnomalyAttention
+from diffugts.calibration import Calibration
 from diffugts.descriptions.bank import EmbeddingBank, common_prompts
 from diffugts.descriptions.encoder import load_text_encoder
-from diffugts.encoded import EncodedScan
 from diffugts.evaluation.measures import dice
 from diffugts.foundation.autoencoder import ScanAutoencoder
 from diffugts.foundation.denoiser import HoleDenoiser
@@ -29,15 +30,16 @@ from diffugts.pipeline import DiffuGTSPipeline
 from diffugts.preset import ModelPreset
 from diffugts.pseudo_healthy import PseudoHealthy
 from diffugts.refinement import RefinementWeights, refined_score
-from diffugts.scans.intensity import IntensityCurve
-from diffugts.scans.scan import Geometry, Scan
-from diffugts.scans.working_grid import ScanOnGrid
 from diffugts.training.attention import HELD_OUT_PATIENTS
-from diffugts.training.calibration import generated_anomaly_scores, least_anomaly_score
+from diffugts.training.calibration import CALIBRATION_SEEDS, calibrate, logistic_regression
+from diffugts.training.looks import Look, encoded_volume, looks_at, looks_at_generated_bodies
 from diffugts.training.volumes import SPACING_MM, Volume, read_volumes
 
 CARD = "model_card.md"
 DESCRIPTION, ANY_TUMOUR = "soft tissue sarcoma", "tumour"
+REFINED = "standard"
+"""The quality level that the fusion weights are fitted for."""
+
 THRESHOLDS = np.arange(0.2, 0.85, 0.05)
 MARKED_WHERE_NOTHING_ML = 10.0
 """Mean volume that a threshold may mark in tumour-free brains of the training data when asked for "tumour"."""
@@ -48,7 +50,7 @@ FITTED_VOXELS = 8000
 
 @dataclass(frozen=True)
 class HeldOutScan:
-    """One held-out training scan after attention and inpainting, on the working grid (k, j, i)."""
+    """One held-out training scan after attention and inpainting, on the working grid (k, j, i); `score` is scaled."""
 
     patient: str
     truth: np.ndarray
@@ -79,17 +81,26 @@ def assemble_model(volumes: Path, runs: Path, output: Path) -> ModelPreset:
     )
     held_out = [v for v in read_volumes(volumes) if v.name.startswith(HELD_OUT_PATIENTS)]
     silent = [v for v in read_volumes(volumes) if v.body_part == "brain" and v.healthy.all()]
-    ill = [looked_at(pipeline, volume, DESCRIPTION) for volume in held_out]
-    free = [looked_at(pipeline, volume, ANY_TUMOUR) for volume in silent]
-    threshold, by_threshold, marked_ml = best_threshold(ill, free)
-    present, absent = generated_anomaly_scores(pipeline)
-    present |= {look.name: look.anomaly_score for look in ill}
-    absent |= {look.name: look.anomaly_score for look in free}
-    bound = least_anomaly_score(list(present.values()), list(absent.values()))
-    pipeline.preset = replace(pipeline.preset, threshold=threshold, least_anomaly_score=bound)
+    ill = [looks_at(pipeline, volume, DESCRIPTION) for volume in held_out]
+    free = [looks_at(pipeline, volume, ANY_TUMOUR) for volume in silent]
+    present, absent = looks_at_generated_bodies(pipeline, CALIBRATION_SEEDS)
+    levels, margin = pipeline.preset.qualities, pipeline.preset.uncertain_margin
+    calibrations: dict[bool, Calibration] = {}
+    figures: dict[str, Any] = {}
+    for mirror in sorted({level.mirror for level in levels.values()}):
+        found, silence = [looks[mirror] for looks in ill], [looks[mirror] for looks in free]
+        cut, by_threshold, marked_ml = best_threshold(found, silence)
+        calibrations[mirror], measured = calibrate(cut, found, silence, present[mirror], absent[mirror], margin)
+        figures[", ".join(name for name, level in levels.items() if level.mirror == mirror)] = {
+            "threshold_unscaled": cut,
+            "dice_by_threshold_unscaled": by_threshold,
+            "marked_ml_by_threshold_unscaled": marked_ml,
+            **measured,
+        }
+    pipeline.preset = calibrated(pipeline.preset, calibrations)
     scans = [held_out_scan(pipeline, volume) for volume in held_out]
     scale = float(np.median([np.median(s.healthy.pixel_residual[s.healthy.hole & ~s.truth]) for s in scans]))
-    weights, gains = fusion_weights(scans, threshold, max(scale, 1e-3))
+    weights, gains = fusion_weights(scans, pipeline.preset.threshold, max(scale, 1e-3))
     pipeline.preset = replace(pipeline.preset, refinement=weights)
     card = (output / CARD).read_text(encoding="utf-8") if (output / CARD).is_file() else None
     if output.exists():
@@ -100,54 +111,17 @@ def assemble_model(volumes: Path, runs: Path, output: Path) -> ModelPreset:
     pipeline.save_pretrained(output)
     if card is not None:
         (output / CARD).write_text(card, encoding="utf-8")
-    measured = {
-        "threshold": threshold,
-        "dice_by_threshold": by_threshold,
-        "marked_ml_by_threshold": marked_ml,
-        "least_anomaly_score": bound,
-        "anomaly_scores_with_tumour": {name: round(value, 3) for name, value in present.items()},
-        "anomaly_scores_without": {name: round(value, 3) for name, value in absent.items()},
-        **gains,
-    }
+    measured = {"calibration": figures, **gains}
     (runs / "assembly.json").write_text(json.dumps(measured, indent=2), encoding="utf-8")
     print(json.dumps(measured, indent=2))
     return pipeline.preset
 
 
-def encoded_volume(pipeline: DiffuGTSPipeline, volume: Volume) -> EncodedScan:
-    """A packed volume as the pipeline sees a scan: it is on the working grid already."""
-    intensities = volume.intensities.astype(np.float32)
-    k, j, i = intensities.shape
-    geometry = Geometry((i, j, k), (SPACING_MM,) * 3, (0.0, 0.0, 0.0), (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))
-    same = IntensityCurve((0.0, 1.3), (0.0, 1.3))
-    grid = ScanOnGrid(intensities, geometry, same, geometry, volume.modality, volume.sequence)
-    scan = Scan(intensities, geometry, volume.modality, volume.sequence, volume.name)
-    return pipeline.encode_grid(scan, grid, intensities)
-
-
-@dataclass(frozen=True)
-class Looked:
-    """What the attention says of one training volume: `score` and `truth` (k, j, i), and the image-level score."""
-
-    name: str
-    score: np.ndarray
-    truth: np.ndarray
-    anomaly_score: float
-
-
-def looked_at(pipeline: DiffuGTSPipeline, volume: Volume, description: str) -> Looked:
-    """The attention's answer to one description on a packed volume."""
-    encoded = encoded_volume(pipeline, volume)
-    attention = pipeline.attend(encoded, [description])[0]
-    score = pipeline.on_working_grid(encoded, attention.score)
-    return Looked(volume.name, score, volume.tumour, attention.anomaly_score)
-
-
-def best_threshold(ill: Sequence[Looked], free: Sequence[Looked]) -> tuple[float, dict[str, float], dict[str, float]]:
+def best_threshold(ill: Sequence[Look], free: Sequence[Look]) -> tuple[float, dict[str, float], dict[str, float]]:
     """The threshold with the highest mean DSC of the `ill` of those that mark little in the tumour-`free` volumes.
 
     Also returns the mean DSC and the mean volume marked where there is nothing (ml) of every threshold. Where every
-    threshold marks more than `MARKED_WHERE_NOTHING_ML`, the highest is taken.
+    threshold marks more than `MARKED_WHERE_NOTHING_ML`, the highest is taken. All are of the unscaled score.
     """
     found: dict[float, list[float]] = {float(t): [] for t in THRESHOLDS}
     marked: dict[float, list[float]] = {float(t): [] for t in THRESHOLDS}
@@ -165,13 +139,28 @@ def best_threshold(ill: Sequence[Looked], free: Sequence[Looked]) -> tuple[float
     return round(best, 2), by_name[0], by_name[1]
 
 
+def calibrated(preset: ModelPreset, calibrations: Mapping[bool, Calibration]) -> ModelPreset:
+    """The preset whose quality levels have the calibration of their way of looking, without and with the mirrored scan.
+
+    The preset's own bounds, for whoever asks no quality level, are those of `standard`.
+    """
+    qualities = {
+        name: replace(level, calibration=calibrations[level.mirror]) for name, level in preset.qualities.items()
+    }
+    usual = calibrations[preset.qualities[REFINED].mirror]
+    return replace(
+        preset, qualities=qualities, threshold=usual.threshold, least_anomaly_score=usual.least_anomaly_score
+    )
+
+
 def held_out_scan(pipeline: DiffuGTSPipeline, volume: Volume) -> HeldOutScan:
     """Attention, inpainting and residuals of one scan, as `standard` computes them."""
-    encoded = encoded_volume(pipeline, volume)
+    level, calibration = pipeline.preset.qualities[REFINED], pipeline.preset.calibration(REFINED)
+    encoded = encoded_volume(pipeline, volume, level.mirror)
     attention = pipeline.attend(encoded, [DESCRIPTION])[0]
-    score = pipeline.on_working_grid(encoded, attention.score)
-    hole = pipeline.hole(encoded, score > pipeline.preset.threshold)
-    healthy = pipeline.inpaint(encoded, hole, pipeline.preset.qualities["standard"].steps)
+    score = calibration.scaled(pipeline.on_working_grid(encoded, attention.score))
+    hole = pipeline.hole(encoded, score > calibration.threshold)
+    healthy = pipeline.inpaint(encoded, hole, level.steps)
     feature = pipeline.on_working_grid(encoded, pipeline.feature_residual(encoded, healthy, attention.description))
     return HeldOutScan(volume.patient, volume.tumour, score, healthy, feature)
 
@@ -209,22 +198,10 @@ def fit(scans: list[HeldOutScan], columns: tuple[int, ...], pixel_scale: float, 
         chosen = rng.choice(len(values), min(FITTED_VOXELS, len(values)), replace=False)
         inputs.append(values[chosen])
         truths.append(truth[chosen])
-    x = torch.from_numpy(np.concatenate(inputs)).float()
-    y = torch.from_numpy(np.concatenate(truths)).float()
-    weights = torch.zeros(len(columns) + 1, requires_grad=True)
-    optimiser = torch.optim.LBFGS([weights], max_iter=100)
-
-    def closure() -> torch.Tensor:
-        optimiser.zero_grad()
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(x @ weights[:-1] + weights[-1], y)
-        loss = loss + 1e-4 * weights.square().sum()
-        loss.backward()
-        return loss
-
-    optimiser.step(closure)
-    fitted = dict(zip(columns, weights[:-1].tolist()))
+    coefficients, bias = logistic_regression(np.concatenate(inputs), np.concatenate(truths))
+    fitted = dict(zip(columns, coefficients))
     shift = float(np.log(threshold / (1 - threshold)))
-    return RefinementWeights(fitted[0], fitted.get(1, 0.0), fitted.get(2, 0.0), float(weights[-1]) + shift, pixel_scale)
+    return RefinementWeights(fitted[0], fitted.get(1, 0.0), fitted.get(2, 0.0), bias + shift, pixel_scale)
 
 
 def _refined_dice(scan: HeldOutScan, weights: RefinementWeights, threshold: float) -> float:
