@@ -28,6 +28,7 @@ from DiffuGTSSlicerLib.compare_section import CompareSection
 from DiffuGTSSlicerLib.compare_view import CompareView
 from DiffuGTSSlicerLib.describe_section import DescribeSection
 from DiffuGTSSlicerLib.environment import Environment
+from DiffuGTSSlicerLib.finding_rows import FindingRow
 from DiffuGTSSlicerLib.findings_section import FindingsSection
 from DiffuGTSSlicerLib.job import Job, JobState
 from DiffuGTSSlicerLib.job_runner import JobRunner
@@ -37,6 +38,8 @@ from DiffuGTSSlicerLib.results import ImportedResult
 from DiffuGTSSlicerLib.run_section import RunSection
 from DiffuGTSSlicerLib.segmentation_inputs import SegmentationInputs, orders_of
 from DiffuGTSSlicerLib.setup_section import SetupSection
+from DiffuGTSSlicerLib.volume_view import hide_result_of_another_volume
+from DiffuGTSSlicerLib.volumes_section import VolumesSection
 
 
 class DiffuGTSSlicer(ScriptedLoadableModule):
@@ -65,11 +68,13 @@ class DiffuGTSSlicer(ScriptedLoadableModule):
 class DiffuGTSSlicerParameterNode:
     """What is chosen in the panel, saved with the scene.
 
+    `volumes` are those ticked under Several volumes: where there are any, they are segmented instead of `volume`.
     `descriptions` is one text with a description per line; `model` is a model's name, empty for the first one;
     `device` is "auto", "cpu", a device such as "cuda:0", or "other machine"; a `threshold` of 0 stands for the model's own.
     """
 
     volume: vtkMRMLScalarVolumeNode
+    volumes: list[vtkMRMLScalarVolumeNode]
     roi: vtkMRMLMarkupsROINode
     descriptions: str = ""
     quality: QualityChoice = QualityChoice.STANDARD
@@ -121,12 +126,20 @@ class DiffuGTSSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.resourcePath("UI/CompareSection.ui"),
             CompareView(slicer.mrmlScene, slicer.app.layoutManager()),
         )
+        self.volumesSection = VolumesSection(
+            ui.volumesCollapsibleButton,
+            self.resourcePath("UI/VolumesSection.ui"),
+            slicer.mrmlScene,
+            self.onVolumeChosen,
+        )
+        logic.jobs.listeners.append(self.volumesSection.job_changed)
         self.findingsSection = FindingsSection(
             ui.findingsCollapsibleButton,
             self.resourcePath("UI/FindingsSection.ui"),
             slicer.mrmlScene,
-            on_chosen=self.compareSection.show,
+            on_chosen=self.onFindingChosen,
             on_rerun=self.runSection.start,
+            on_read=self.volumesSection.show_findings,
         )
         self.logSection = LogSection(ui, logic.jobs)
         self.complete = True
@@ -134,7 +147,9 @@ class DiffuGTSSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def cleanup(self) -> None:
         """The module is reloaded or Slicer quits: nothing of it stays, no process either."""
         self.removeObservers()
-        for section in (*self.openSections(), self.otherMachineSection, self.describeSection, self.logSection):
+        self.logic.jobs.listeners.remove(self.volumesSection.job_changed)
+        others = (self.otherMachineSection, self.describeSection, self.volumesSection, self.logSection)
+        for section in (*self.openSections(), *others):
             section.cleanup()
         self.logic.close()
 
@@ -176,9 +191,23 @@ class DiffuGTSSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.runSection.refresh()
 
     def onResult(self, job: Job) -> None:
-        """A result has come into the scene."""
+        """A result has come into the scene. Of several volumes the first is shown; the others do not take it away."""
         self.ui.findingsCollapsibleButton.collapsed = False
-        self.findingsSection.show_result(job.name)
+        if not job.follows_a_companion:
+            self.findingsSection.show_result(job.name)
+            return
+        hide_result_of_another_volume(slicer.mrmlScene, job.name)
+        self.findingsSection.refresh_soon()
+
+    def onFindingChosen(self, result: str, segmentId: str) -> None:
+        """A finding was chosen in the section Findings."""
+        self.compareSection.show(result, segmentId)
+        self.volumesSection.mark(result, segmentId)
+
+    def onVolumeChosen(self, finding: FindingRow) -> None:
+        """A finding was chosen in the table of all volumes, and its volume is shown."""
+        self.ui.findingsCollapsibleButton.collapsed = False
+        self.findingsSection.choose(finding.key)
 
 
 class DiffuGTSSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):

@@ -174,6 +174,11 @@ class Correcting:
         self._lesions.step(-1)
 
     @says_errors
+    def go_to_first(self) -> None:
+        """Choose the first lesion, if there is one."""
+        self._lesions.choose(0)
+
+    @says_errors
     def accept(self) -> None:
         """Accept the chosen lesion and go on to the next undecided one; once more takes it back."""
         self._decide(LesionState.ACCEPTED, accept)

@@ -24,9 +24,11 @@ from DiffuGTSSlicerLib.expected_cost import ExpectedCost
 from DiffuGTSSlicerLib.job import Order
 from DiffuGTSSlicerLib.model_folders import ModelOption
 from DiffuGTSSlicerLib.preflight import ModelLimits, warnings_about
-from DiffuGTSSlicerLib.provenance import ROLE
 from DiffuGTSSlicerLib.scan_kind import KnownKinds
-from DiffuGTSSlicerLib.segmentation_inputs import SegmentationInputs
+from DiffuGTSSlicerLib.scans_in_scene import red_view, shown_volume
+from DiffuGTSSlicerLib.segmentation_inputs import SegmentationInputs, orders_of
+from DiffuGTSSlicerLib.several_preflight import SeveralPreflight
+from DiffuGTSSlicerLib.several_volumes import SeveralVolumes
 from DiffuGTSSlicerLib.watched_nodes import WatchedNodes
 
 AUTOMATIC_DEVICE = "auto"
@@ -47,7 +49,7 @@ class Environment(Protocol):
 class Costs(Protocol):
     """What this section needs to know of the jobs."""
 
-    def expected(self, order: Order) -> ExpectedCost: ...
+    def expected(self, *orders: Order) -> ExpectedCost: ...
     def keeps_scan_of(self, order: Order) -> bool: ...
 
 
@@ -75,6 +77,8 @@ class DescribeSection:
         self._nodes, self._red_view = WatchedNodes(self.refresh), WatchedNodes(self._take_shown_volume)
         self._colours = DescriptionColours(ui.descriptionsEdit, ui.coloursLabel)
         self._advanced = AdvancedChoices(ui)
+        self._several = SeveralVolumes(ui, slicer.mrmlScene, self._volumes_ticked)
+        self._several_preflight = SeveralPreflight(self._found_warnings, self.refresh)
         self._history_menu, self._examples_menu = qt.QMenu(ui.historyButton), qt.QMenu(ui.examplesButton)
         self._submenus = [self._region_menu(region, texts) for region, texts in examples_by_region()]
         ui.examplesButton.setMenu(self._examples_menu)
@@ -91,6 +95,8 @@ class DescribeSection:
         """Let go of the parameter node and the environment."""
         self._environment.listeners.remove(self.look_at_environment)
         self.set_parameters(None)
+        self._several.cleanup()
+        self._several_preflight.cleanup()
 
     def look_at_environment(self) -> None:
         """Ask anew what can be chosen and whether a worker can be started: both look at the disk, so not at every key."""
@@ -151,12 +157,34 @@ class DescribeSection:
             find_kind=self._kinds.of,
         )
 
+    def ticked(self) -> tuple[slicer.vtkMRMLScalarVolumeNode, ...]:
+        """The volumes that are ticked under Several volumes; where there are any, they count instead of the chosen one."""
+        ticked = self._parameters.volumes if self._parameters is not None else ()
+        # A reference to a volume that was deleted may linger in what the parameter node remembers.
+        return tuple(node for node in ticked if node is not None and node.GetScene() is slicer.mrmlScene)
+
     def missing(self) -> tuple[str, ...]:
         """A sentence for everything that is missing before a job can start; empty when it can."""
         inputs = self.inputs()
+        missing = self._several_preflight.missing if self.ticked() else inputs.missing()
         if inputs.device == OTHER_MACHINE:  # nothing has to be installed here for that
-            return inputs.missing()
-        return (*(() if self._ready else (self._state,)), *inputs.missing())
+            return missing
+        return (*(() if self._ready else (self._state,)), *missing)
+
+    def shown_orders(self) -> tuple[Order, ...]:
+        """The orders of what is chosen, for showing; empty where something is missing. Of several volumes, those of the
+        last look: to make thirty orders anew at every sign of a job takes too long."""
+        if self.ticked():
+            return self._several_preflight.orders
+        try:
+            return (self.inputs().order(),)
+        except DiffuGTSError:
+            return ()
+
+    def orders(self) -> tuple[Order, ...]:
+        """An order for each volume that is to be segmented, as it is now. Raises RequestError or ScanError."""
+        inputs, ticked = self.inputs(), self.ticked()
+        return orders_of(inputs.for_each(ticked) if ticked else (inputs,))
 
     def remember(self, descriptions: Iterable[str]) -> None:
         """Put descriptions that are being used into the history."""
@@ -179,28 +207,44 @@ class DescribeSection:
                     self._ui.descriptionsEdit.setPlainText(text)
         finally:
             self._showing = False
-        self._nodes.watch(*((self._parameters.volume, self._parameters.roi) if self._parameters is not None else ()))
+        self._look_at_several()
+        chosen = (self._parameters.volume, self._parameters.roi) if self._parameters is not None else ()
+        self._nodes.watch(*dict.fromkeys((*chosen, *self.ticked())))
         self._colours.draw()
         self.show_preflight()
         self._changed()
 
     def show_preflight(self) -> None:
         """Say what does not do, what does not fit, and what the job will take."""
-        inputs = self.inputs()
-        lines = [f"⚠ {sentence}" for sentence in (*inputs.problems(), *self._current_warnings())]
-        try:
-            order = inputs.order()
-        except DiffuGTSError:
-            pass  # what is missing is said at the button
+        several = self.ticked()
+        if several:
+            lines = self._several_preflight.lines()
         else:
-            cost = self._costs.expected(order).in_words()
-            if self._costs.keeps_scan_of(order):
+            lines = [f"⚠ {sentence}" for sentence in (*self.inputs().problems(), *self._current_warnings())]
+        orders = self.shown_orders()  # what is missing is said at the button
+        if orders:
+            cost = self._costs.expected(*orders).in_words()
+            if several:
+                count = _("{count} volumes, one after the other.").format(count=len(orders))
+                cost = f"{count} {cost}".rstrip()
+            elif self._costs.keeps_scan_of(orders[0]):
                 cost = _("The worker still knows this scan: a further description is quick.") + f" {cost}"
             lines += [cost] if cost else []
-            if order.device == OTHER_MACHINE:
+            if orders[0].device == OTHER_MACHINE:
                 lines.append(_("It is computed on another machine: the volume and the descriptions are sent there."))
         self._ui.preflightLabel.text = "\n".join(lines)
         self._ui.preflightLabel.visible = bool(lines)
+
+    # -- several volumes ---------------------------------------------------------------------------------------------
+
+    def _volumes_ticked(self, volumes: list[slicer.vtkMRMLScalarVolumeNode]) -> None:
+        if self._parameters is not None:
+            self._parameters.volumes = volumes
+
+    def _look_at_several(self) -> None:
+        inputs, ticked = self.inputs(), self.ticked()
+        self._several_preflight.look(inputs.for_each(ticked), inputs)
+        self._several.show(ticked, self._several_preflight.said)
 
     # -- volume and warnings -----------------------------------------------------------------------------------------
 
@@ -330,21 +374,6 @@ def _by_key(models: Iterable[ModelOption]) -> dict[str, ModelOption]:
 
 def _same_node(one: Any, other: Any) -> bool:
     return one is not None and other is not None and one.parameterNode is other.parameterNode
-
-
-def red_view(scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLSliceCompositeNode | None:
-    """What the Red view shows, None where there is no such view."""
-    return scene.GetSingletonNode("Red", "vtkMRMLSliceCompositeNode")
-
-
-def shown_volume(scene: slicer.vtkMRMLScene) -> slicer.vtkMRMLScalarVolumeNode | None:
-    """The volume behind the Red view, if it is one that a user may want to segment; else the first such in the scene."""
-    view = red_view(scene)
-    shown = scene.GetNodeByID(view.GetBackgroundVolumeID() or "") if view is not None else None
-    for node in (shown, *slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode", scene)):
-        if node is not None and node.GetClassName() == "vtkMRMLScalarVolumeNode" and not node.GetAttribute(ROLE):
-            return node
-    return None
 
 
 def _fill(selector: qt.QComboBox, entries: list[tuple[str, str]], chosen: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import qt
@@ -11,6 +10,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from DiffuGTSSlicerLib.correcting import Correcting
+from DiffuGTSSlicerLib.exported_table import with_suffix_csv
 from DiffuGTSSlicerLib.finding_rows import FindingRow, FindingRows, corrections_in_words
 from DiffuGTSSlicerLib.findings_table import FindingsTable
 from DiffuGTSSlicerLib.job import Order
@@ -37,6 +37,7 @@ class FindingsSection(slicer.util.VTKObservationMixin):
         scene: the scene.
         on_chosen: called with the result's name and the segment's ID when another finding is chosen.
         on_rerun: called with the order of an earlier run that is to be made again; may be set later.
+        on_read: called with all rows whenever they were read from the scene.
     """
 
     def __init__(
@@ -46,12 +47,13 @@ class FindingsSection(slicer.util.VTKObservationMixin):
         scene: slicer.vtkMRMLScene,
         on_chosen: Callable[[str, str], None],
         on_rerun: Callable[[Order], None] | None = None,
+        on_read: Callable[[list[FindingRow]], None] = lambda rows: None,
     ) -> None:
         super().__init__()
         import scipy.ndimage  # noqa: F401 - loaded while the panel is being made, not at the first move of the slider
 
         self._container, self._scene = container, scene
-        self._on_chosen, self.on_rerun = on_chosen, on_rerun
+        self._on_chosen, self.on_rerun, self._on_read = on_chosen, on_rerun, on_read
         widget = slicer.util.loadUI(ui_path)
         container.layout().addWidget(widget)
         self.ui = slicer.util.childWidgetVariables(widget)
@@ -84,6 +86,22 @@ class FindingsSection(slicer.util.VTKObservationMixin):
         if first is not None:
             self._on_chosen(*first.key)
 
+    def choose(self, key: tuple[str, str]) -> None:
+        """Choose the finding of this key, from elsewhere in the panel, and go to its first lesion."""
+        row = next((row for row in self._table.rows if row.key == key), None)
+        if row is None:
+            return
+        if self._overlay.shown_map_id() not in ("", *(each.map_id for each in self._rows_of(row.result))):
+            self._overlay.hide()  # another scan's map would lie over this one
+        self._table.select(key)
+        self._choose(row)
+        self._correcting.go_to_first()
+        self.refresh_soon()
+
+    def refresh_soon(self) -> None:
+        """Read everything anew when the scene, and the user's hand, have come to rest."""
+        self._timer.start()
+
     def refresh(self) -> None:
         """Read everything from the scene anew: the rows, and the chosen finding with its lesions."""
         self._timer.stop()
@@ -98,6 +116,7 @@ class FindingsSection(slicer.util.VTKObservationMixin):
         if faults:
             self.say(" ".join(faults))
         self._open(row)
+        self._on_read(rows)
 
     def enter(self) -> None:
         """The panel was opened: follow the scene and listen to the keys."""
@@ -161,7 +180,7 @@ class FindingsSection(slicer.util.VTKObservationMixin):
             if shown:
                 display.SetVisibility(True)
             display.SetSegmentVisibility(row.segment_id, shown)
-        self._refresh_soon()
+        self.refresh_soon()
 
     @says_errors
     def _show_map(self, row: FindingRow, shown: bool) -> None:
@@ -170,12 +189,15 @@ class FindingsSection(slicer.util.VTKObservationMixin):
             self._overlay.show(node)
         else:
             self._overlay.hide()
-        self._refresh_soon()
+        self.refresh_soon()
 
     # -- taking it elsewhere -----------------------------------------------------------------------------------------
 
+    def _rows_of(self, result: str) -> list[FindingRow]:
+        return [row for row in self._table.rows if row.result == result]
+
     def _rows_of_chosen_result(self) -> list[FindingRow]:
-        return [row for row in self._table.rows if self._chosen is not None and row.result == self._chosen[0]]
+        return self._rows_of(self._chosen[0]) if self._chosen is not None else []
 
     @says_errors
     def _make_table(self) -> None:
@@ -194,8 +216,8 @@ class FindingsSection(slicer.util.VTKObservationMixin):
             self._container.window(), _("Save the lesions as CSV"), f"{name}.csv", _("Comma-separated values (*.csv)")
         )
         if path:
-            path = path if path.lower().endswith(".csv") else f"{path}.csv"
-            write_csv(table, Path(path))
+            path = with_suffix_csv(path)
+            write_csv(table, path)
             self.say(_("Saved {path}").format(path=path))
 
     @says_errors
@@ -213,9 +235,6 @@ class FindingsSection(slicer.util.VTKObservationMixin):
 
     # -- following the scene -----------------------------------------------------------------------------------------
 
-    def _refresh_soon(self) -> None:
-        self._timer.start()
-
     @says_errors
     def _refresh_now(self) -> None:
         if self._correcting.busy:  # the controls are not put back under the user's hand
@@ -224,7 +243,7 @@ class FindingsSection(slicer.util.VTKObservationMixin):
             self.refresh()
 
     def _scene_changed(self, caller: Any = None, event: Any = None) -> None:
-        self._refresh_soon()
+        self.refresh_soon()
 
     def _scene_closes(self, caller: Any = None, event: Any = None) -> None:
         self._chosen = None
@@ -242,4 +261,4 @@ class FindingsSection(slicer.util.VTKObservationMixin):
             self.addObserver(segmentation, event, self._segmentation_changed)
 
     def _segmentation_changed(self, caller: Any = None, event: Any = None) -> None:
-        self._refresh_soon()
+        self.refresh_soon()

@@ -85,6 +85,15 @@ class FindingsTable:
         self._table.blockSignals(False)
         fit_height(self._table, MOST_ROWS_SEEN)
 
+    def select(self, key: tuple[str, str]) -> None:
+        """Select the row of this key and scroll to it; nobody is told."""
+        self._table.blockSignals(True)
+        for number, row in enumerate(self._rows):
+            if row is not None and row.key == key:
+                self._table.selectRow(number)
+                self._table.scrollToItem(self._table.item(number, DESCRIPTION))
+        self._table.blockSignals(False)
+
     def _put_heading(self, number: int, first: FindingRow | None) -> None:
         item = qt.QTableWidgetItem(run_in_words(first.record) if first is not None else "")
         item.setFlags(qt.Qt.ItemIsEnabled)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from slicer.i18n import tr as _
 
@@ -15,6 +16,8 @@ from DiffuGTSSlicerLib.sentences_about import about
 
 SEPARATOR = " · "
 SHORT_S = 5.0
+MOST_FAILURES = 3
+"""Whose sentences are read under the button; the table has all."""
 
 
 def progress_in_words(job: Job) -> str:
@@ -38,6 +41,26 @@ def outcome_in_words(job: Job) -> str:
         return about(name, job.reason)
     first = _("{volume}: {verdicts}.").format(volume=name, verdicts=_verdicts_in_words(job.result))
     return "\n".join([first, *job.notes])
+
+
+def outcome_of_several_in_words(jobs: Sequence[Job]) -> str:
+    """How jobs that were asked for together ended, such as "5 volumes: 3 done, 1 failed, 1 cancelled.", and why some failed."""
+    counts = Counter(job.state for job in jobs)
+    parts = [f"{counts[state]} {state_in_words(state)}" for state in JobState if counts[state]]
+    first = _("{count} volumes: {outcomes}.").format(count=len(jobs), outcomes=", ".join(parts))
+    failed = [outcome_in_words(job) for job in jobs if job.state is JobState.FAILED]
+    shown = failed[:MOST_FAILURES] if len(failed) > MOST_FAILURES + 1 else failed
+    if len(shown) < len(failed):
+        shown.append(_("… and {count} more, in the table of all volumes.").format(count=len(failed) - len(shown)))
+    return "\n".join([first, *shown])
+
+
+def place_in_words(job: Job) -> str:
+    """Which of the volumes that were asked for together a job is for, such as "CT liver, 2 of 5"."""
+    number = 1 + next(n for n, each in enumerate(job.companions) if each is job)
+    return _("{volume}, {number} of {count}").format(
+        volume=job.order.volume_name, number=number, count=len(job.companions)
+    )
 
 
 def state_in_words(state: JobState) -> str:

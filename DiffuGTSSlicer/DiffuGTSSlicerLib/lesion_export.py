@@ -5,6 +5,7 @@ from __future__ import annotations
 import slicer
 from slicer.i18n import tr as _
 
+from DiffuGTSSlicerLib.exported_table import show_table_node
 from DiffuGTSSlicerLib.finding_rows import FindingRow
 from DiffuGTSSlicerLib.lesion_table import LesionTable, fill_table_node
 from DiffuGTSSlicerLib.open_finding import OpenFinding
@@ -34,7 +35,5 @@ def add_table_node(
     record.mark(node, LESION_TABLE)
     if beside is not None:
         put_beside(beside, node)
-    selection = slicer.app.applicationLogic().GetSelectionNode()
-    selection.SetActiveTableID(node.GetID())
-    slicer.app.applicationLogic().PropagateTableSelection()
+    show_table_node(node)
     return node

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
 import slicer
-import vtk
 
+from DiffuGTSSlicerLib import exported_table
 from DiffuGTSSlicerLib.lesions import Lesion
 
 COLUMNS: tuple[tuple[str, type], ...] = (
@@ -24,8 +23,6 @@ COLUMNS: tuple[tuple[str, type], ...] = (
     ("a_mm", float),
     ("s_mm", float),
 )
-
-FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 
 LesionTable = Sequence[tuple[str, Sequence[Lesion]]]
 """Per description its lesions; a description without one gets a row of its own, so that no finding is lost."""
@@ -55,34 +52,10 @@ def rows_of(table: LesionTable) -> list[list[str | int | float | None]]:
 
 
 def write_csv(table: LesionTable, path: Path) -> None:
-    """Write the table: UTF-8 with the mark that spreadsheets know it by, decimal points. Raises OSError."""
-    with path.open("w", newline="", encoding="utf-8-sig", errors="backslashreplace") as file:
-        writer = csv.writer(file)
-        writer.writerow(name for name, _ in COLUMNS)
-        for row in rows_of(table):
-            writer.writerow(_cell(value) for value in row)
+    """Write the table as CSV. Raises OSError."""
+    exported_table.write_csv(COLUMNS, rows_of(table), path)
 
 
 def fill_table_node(table: LesionTable, node: slicer.vtkMRMLTableNode) -> None:
     """Replace a table node's content; values that are missing are NaN, or -1 for a lesion's number."""
-    made = vtk.vtkTable()
-    rows = rows_of(table)
-    kinds = {str: vtk.vtkStringArray, int: vtk.vtkIntArray, float: vtk.vtkDoubleArray}
-    missing: dict[type, str | int | float] = {str: "", int: -1, float: float("nan")}
-    for number, (name, kind) in enumerate(COLUMNS):
-        column = kinds[kind]()
-        column.SetName(name)
-        for row in rows:
-            value = row[number]
-            column.InsertNextValue(missing[kind] if value is None else value)
-        made.AddColumn(column)
-    node.SetAndObserveTable(made)
-
-
-def _cell(value: str | int | float | None) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:.4f}"
-    text = str(value)
-    return "'" + text if text.startswith(FORMULA_SIGNS) else text
+    exported_table.fill_table_node(COLUMNS, rows_of(table), node)

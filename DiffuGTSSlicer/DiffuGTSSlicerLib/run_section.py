@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -10,9 +11,16 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from diffugts.errors import DiffuGTSError
 from DiffuGTSSlicerLib.describe_section import DescribeSection
 from DiffuGTSSlicerLib.job import Job, JobState, Order
-from DiffuGTSSlicerLib.job_progress_words import outcome_in_words, progress_in_words
+from DiffuGTSSlicerLib.job_progress_words import (
+    SEPARATOR,
+    outcome_in_words,
+    outcome_of_several_in_words,
+    place_in_words,
+    progress_in_words,
+)
 from DiffuGTSSlicerLib.job_runner import JobRunner
 from DiffuGTSSlicerLib.problem_report import problem_report
 from DiffuGTSSlicerLib.shortcuts import Shortcuts
@@ -49,12 +57,14 @@ class RunSection:
         self._ended: Job | None = None
         self._listed: tuple[Job, ...] = ()
         self._cancels: Job | None = None
-        self._asking = False
+        self._asking = self._gathering = False
         ui.segmentButton.connect("clicked()", self.press)
+        ui.cancelAllButton.connect("clicked()", self._cancel_all)
         ui.copyDetailsButton.connect("clicked()", self._copy_details)
         ui.detailsButton.connect("toggled(bool)", self._show_details)
         ui.jobsTree.header().setStretchLastSection(False)
-        ui.jobsTree.header().setSectionResizeMode(WHAT, qt.QHeaderView.Stretch)
+        for column in (VOLUME, WHAT):
+            ui.jobsTree.header().setSectionResizeMode(column, qt.QHeaderView.Stretch)
         ui.jobsTree.header().setSectionResizeMode(CANCEL, qt.QHeaderView.ResizeToContents)
         self._shortcuts = Shortcuts(
             {"Ctrl+Return": self._segment_by_key, "Ctrl+Enter": self._segment_by_key, "Esc": self._cancel_by_key}
@@ -85,25 +95,44 @@ class RunSection:
         else:
             self._segment()
 
-    def start(self, order: Order) -> None:
-        """Put an order in line."""
-        if not self._may_leave(order):
+    def start(self, *orders: Order) -> None:
+        """Put orders in line, one behind the other."""
+        if not all(map(self._may_leave, orders)):
             return
         self._ended = None
         try:
-            self._jobs.add(order)
+            with self._shown_once():
+                self._jobs.add_together(orders)
         except OSError as error:
             text = _("No folder for the job can be made ({reason}). Free some space on the disk for temporary files.")
             slicer.util.errorDisplay(text.format(reason=error.strerror or error))
-        self.refresh()
 
     def _segment(self) -> None:
         self._describe.take_typed()
         if self._describe.missing():
             return self.refresh()
-        order = self._describe.inputs().order()
-        self._describe.remember(order.descriptions)
-        self.start(order)
+        try:
+            orders = self._describe.orders()
+        except DiffuGTSError:  # something has changed since it was looked at: the new look says what
+            return self._describe.refresh()
+        self._describe.remember(orders[0].descriptions)
+        self.start(*orders)
+
+    def _cancel_all(self) -> None:
+        with self._shown_once():
+            for job in reversed(self._jobs.unfinished):  # those that wait first, so that none of them begins
+                self._jobs.cancel(job)
+
+    @contextmanager
+    def _shown_once(self) -> Iterator[None]:
+        """Many jobs change in a row: what is shown follows once, at the end."""
+        self._gathering = True
+        try:
+            yield
+        finally:
+            self._gathering = False
+            self._describe.show_preflight()
+            self.refresh()
 
     def _segment_by_key(self) -> None:
         self._describe.take_typed()
@@ -142,6 +171,8 @@ class RunSection:
             slicer.util.showStatusMessage(f"DiffuGTS: {outcome_in_words(job).splitlines()[0]}", STATUS_MS)
         if job.state.over and job.result is not None:
             self._brought(job)
+        if self._gathering:
+            return
         if job.state is JobState.RUNNING and not job.cancelling:
             self._show_progress(self._jobs.unfinished)  # many times a second: nothing else changes
         else:
@@ -149,13 +180,15 @@ class RunSection:
             self.refresh()
 
     def _job_to_cancel(self, unfinished: tuple[Job, ...], missing: tuple[str, ...]) -> Job | None:
-        """The job that the button would cancel: the running one, unless something new is asked."""
+        """The job that the button would cancel: the running one, unless something new is asked.
+
+        What is asked of several volumes is not new as long as any of them waits or runs.
+        """
         if not unfinished:
             return None
-        if not missing:
-            order = self._describe.inputs().order()
-            if all(job.order != order for job in unfinished):
-                return None
+        orders = () if missing else self._describe.shown_orders()
+        if orders and all(job.order not in orders for job in unfinished):
+            return None
         return unfinished[0]
 
     def _show_button(self, unfinished: tuple[Job, ...], missing: tuple[str, ...]) -> None:
@@ -173,11 +206,20 @@ class RunSection:
             button.text, button.enabled = _("Segment"), False
             button.toolTip = "\n".join(missing)
         elif unfinished:
-            button.text, button.enabled = _("Segment next"), True
+            button.text, button.enabled = self._segment_in_words(next_in_line=True), True
             button.toolTip = _("Put this in line, behind {count} other (Ctrl+Enter).").format(count=len(unfinished))
         else:
-            button.text, button.enabled = _("Segment"), True
+            button.text, button.enabled = self._segment_in_words(next_in_line=False), True
             button.toolTip = _("Look for the descriptions in the background (Ctrl+Enter).")
+
+    def _segment_in_words(self, next_in_line: bool) -> str:
+        count = len(self._describe.ticked())
+        if count > 1:
+            text = _("Segment {count} volumes next") if next_in_line else _("Segment {count} volumes")
+            return text.format(count=count)
+        if count:
+            return _("Segment the ticked volume next") if next_in_line else _("Segment the ticked volume")
+        return _("Segment next") if next_in_line else _("Segment")
 
     def _show_progress(self, unfinished: tuple[Job, ...]) -> None:
         bar, label = self._ui.progressBar, self._ui.progressLabel
@@ -191,11 +233,14 @@ class RunSection:
             bar.setRange(0, PROGRESS_STEPS)
             bar.value = round(PROGRESS_STEPS * fraction)
         label.text = progress_in_words(unfinished[0])
+        if unfinished[0].companions:
+            label.text = f"{place_in_words(unfinished[0])}{SEPARATOR}{label.text}"
 
     def _list_jobs(self, unfinished: tuple[Job, ...]) -> None:
         """The jobs in line, each with its own cancel; not shown where the button says it all."""
         tree = self._ui.jobsTree
         tree.visible = len(unfinished) > 1 or (bool(unfinished) and self._cancels is None)
+        self._ui.cancelAllButton.visible = len(unfinished) > 1
         if self._listed == unfinished:
             return
         self._listed = unfinished
@@ -203,6 +248,7 @@ class RunSection:
         for job in unfinished:
             item = qt.QTreeWidgetItem(tree)
             item.setText(VOLUME, job.order.volume_name)
+            item.setToolTip(VOLUME, job.order.volume_name)
             item.setText(WHAT, ", ".join(job.order.descriptions))
             item.setToolTip(WHAT, "\n".join(job.order.descriptions))
             cancel = qt.QToolButton()
@@ -216,9 +262,14 @@ class RunSection:
 
     def _show_ending(self, unfinished: tuple[Job, ...]) -> None:
         ended = self._ended if not unfinished or (self._ended and self._ended.state is JobState.FAILED) else None
-        self._ui.outcomeLabel.text = outcome_in_words(ended) if ended is not None else ""
-        self._ui.outcomeLabel.visible = bool(self._ui.outcomeLabel.text)
-        failed = ended is not None and ended.state is JobState.FAILED
+        text = outcome_in_words(ended) if ended is not None else ""
+        if ended is not None and ended.companions and all(job.state.over for job in ended.companions):
+            text = outcome_of_several_in_words(ended.companions)
+            # What failed is explained, also where the last one was done.
+            self._ended = next((job for job in reversed(ended.companions) if job.state is JobState.FAILED), ended)
+        self._ui.outcomeLabel.text = text
+        self._ui.outcomeLabel.visible = bool(text)
+        failed = ended is not None and self._ended is not None and self._ended.state is JobState.FAILED
         self._ui.detailsRow.visible = failed
         if not failed:
             self._ui.detailsButton.checked = False

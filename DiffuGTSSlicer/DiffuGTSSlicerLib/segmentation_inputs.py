@@ -45,7 +45,7 @@ class SegmentationInputs:
         if self.volume is None:
             found.insert(0, _no_volume())
         if not description_lines(self.descriptions):
-            found.append(_("Type at least one description of what to look for."))
+            found.append(no_description())
         if not found:
             try:
                 self.order()
@@ -111,6 +111,11 @@ def orders_of(each: Sequence[SegmentationInputs]) -> tuple[Order, ...]:
         except ScanError as error:
             raise ScanError(about(inputs.volume.GetName() if inputs.volume is not None else "", str(error))) from error
     return tuple(orders)
+
+
+def no_description() -> str:
+    """What is said where there is no description."""
+    return _("Type at least one description of what to look for.")
 
 
 def _problem_of(check: Callable[[], object]) -> str:

@@ -19,11 +19,16 @@ def says_errors(action: Callable[..., None]) -> Callable[..., None]:
     def guarded(self: Any, *arguments: Any) -> None:
         try:
             action(self, *arguments)
-        except (DiffuGTSError, OSError) as error:
-            self.say(str(error))
-        except Exception as error:
-            logging.exception("DiffuGTS: %s failed", action.__name__)
-            text = _("This did not work because of a defect in DiffuGTS ({error}). Slicer's error log has the details.")
-            self.say(text.format(error=type(error).__name__))
+        except Exception as error:  # noqa: BLE001 - a user reads it
+            self.say(sentence_on(error, action.__name__))
 
     return guarded
+
+
+def sentence_on(error: Exception, doing: str) -> str:
+    """What a user reads of an error; a defect of ours is logged with the name of what failed."""
+    if isinstance(error, (DiffuGTSError, OSError)):
+        return str(error)
+    logging.error("DiffuGTS: %s failed", doing, exc_info=error)
+    text = _("This did not work because of a defect in DiffuGTS ({error}). Slicer's error log has the details.")
+    return text.format(error=type(error).__name__)

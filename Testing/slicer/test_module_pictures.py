@@ -76,3 +76,31 @@ def test_the_panel_from_the_first_day_to_the_findings(host, panel, environment):
     host.wait_until(lambda: not panel.logic.jobs.unfinished, 40)
     panel.ui.detailsButton.click()
     drawn(host, panel, "7-failed")
+
+
+def test_the_panel_with_several_volumes(host, panel, environment):
+    names = ("CT abdomen 2024-03-01", "CT abdomen 2025-01-17 portal venous, thin slices", "CT thigh")
+    volumes = [made_volume("oblique", name=name) for name in names]
+    coarse = made_volume("anisotropic", name="CT coarse")
+    host.process_events(300)
+    panel.ui.volumeSelector.setCurrentNode(volumes[0])
+    panel.ui.descriptionsEdit.setPlainText("hypodense liver metastasis\nliver cyst")
+    panel.ui.severalGroup.collapsed = False
+    panel.ui.tickAllButton.click()
+    host.process_events(100)
+    drawn(host, panel, "8-several-ticked")
+    environment.mode = "slow"
+    panel.ui.segmentButton.click()
+    jobs = panel.logic.jobs.unfinished
+    host.wait_until(lambda: jobs[0].progress.done > 20 or jobs[0].state.over, 40)
+    drawn(host, panel, "9-several-running")
+    slicer.mrmlScene.RemoveNode(coarse)
+    panel.logic.jobs.cancel(jobs[1])
+    host.wait_until(lambda: not panel.logic.jobs.unfinished, 60)
+    host.process_events(300)
+    panel.volumesSection.ui.volumesTable.selectRow(0)
+    host.process_events(300)
+    assert [job.state for job in jobs] == [JobState.DONE, JobState.CANCELLED, JobState.DONE, JobState.FAILED]
+    drawn(host, panel, "10-several-findings")
+    rows = panel.volumesSection.ui.volumesTable
+    assert min(rows.columnWidth(column) for column in (0, 1)) > 80, "volume and description have room"
