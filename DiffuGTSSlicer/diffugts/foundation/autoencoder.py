@@ -37,8 +37,8 @@ INITIAL_LOG_SIGMA = -6.0
 """Posterior log-sigma at the start of training: almost deterministic, so that the decoder can start to learn."""
 
 
-NORMALISED_AT_ONCE = 2**26
-"""Elements that group normalisation holds in single precision at a time: 256 MB."""
+NORMALISED_AT_ONCE = 2**24
+"""Elements that group normalisation holds in single precision at a time: 64 MB."""
 
 
 class ScanAutoencoder(ModelMixin, ConfigMixin):
