@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import subprocess
 import time
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
+import vtk  # noqa: E402
 from opened_module import *  # noqa: E402, F403
 from test_lib_real_worker import made_phantom, worker_command  # noqa: E402, F401
 
@@ -76,3 +78,56 @@ def test_from_the_setups_check_over_the_click_to_the_findings(host, real_panel):
     assert further_s < first_s
     assert any("Looking at the scan" in text for text in seen)
     assert panel.findingsSection.ui.findingsTable.rowCount >= 3
+
+
+@pytest.mark.slow
+def test_two_ticked_volumes_are_segmented_one_after_the_other_into_one_table(host, real_panel, tmp_path):
+    panel = real_panel
+    host.wait_until(lambda: panel.logic.environment.activity is None, 240)
+    volumes = [made_phantom(kind) for kind in ("oblique", "left-handed")]
+    for volume, name in zip(volumes, ("CT phantom one", "CT phantom two")):
+        volume.SetName(name)
+    panel.ui.descriptionsEdit.setPlainText("soft tissue sarcoma\nhypodense liver metastasis")
+    panel.ui.qualitySelector.currentIndex = 0
+    host.process_events(300)
+    panel.ui.severalGroup.collapsed = False
+    panel.ui.tickAllButton.click()
+    host.wait_until(lambda: panel.ui.segmentButton.text == "Segment 2 volumes" and panel.ui.segmentButton.enabled, 10)
+    panel.ui.segmentButton.click()
+    jobs = panel.logic.jobs.unfinished
+    host.wait_until(lambda: all(job.state.over for job in jobs), 240)
+    host.process_events(300)
+    assert [job.state for job in jobs] == 2 * [JobState.DONE], [f"{job.reason} {job.details}" for job in jobs]
+    for job, volume in zip(jobs, volumes):
+        (score_map, _second) = nodes_of_result(slicer.mrmlScene, job.name)["score map"]
+        assert np.allclose(ijk_to_ras(score_map), ijk_to_ras(volume), atol=1e-4)
+    rows = panel.volumesSection.ui.volumesTable
+    texts = [[rows.item(row, column).text() for column in range(4)] for row in range(rows.rowCount)]
+    assert [text[:2] for text in texts] == [
+        ["CT phantom one", "soft tissue sarcoma"],
+        ["", "hypodense liver metastasis"],
+        ["CT phantom two", "soft tissue sarcoma"],
+        ["", "hypodense liver metastasis"],
+    ]
+    for text, finding in zip(texts, [each for job in jobs for each in job.result.record.findings]):
+        assert text[2:] == [finding.verdict, f"{finding.highest_score:.2f}"]
+    host.dialogs.answer(str(tmp_path / "findings.csv"))
+    panel.volumesSection.ui.csvButton.click()
+    host.process_events(100)
+    with (tmp_path / "findings.csv").open(encoding="utf-8-sig", newline="") as file:
+        lines = list(csv.DictReader(file))
+    for job in jobs:
+        for finding in job.result.record.findings:
+            own = [
+                line
+                for line in lines
+                if (line["case"], line["description"]) == (job.order.volume_name, finding.description)
+            ]
+            assert len(own) == max(1, len(finding.lesions))
+            assert sum(float(line["volume_ml"]) for line in own) == pytest.approx(finding.volume_ml, rel=0.01, abs=1e-3)
+
+
+def ijk_to_ras(volume) -> np.ndarray:
+    matrix = vtk.vtkMatrix4x4()
+    volume.GetIJKToRASMatrix(matrix)
+    return slicer.util.arrayFromVTKMatrix(matrix)

@@ -406,7 +406,7 @@ def test_the_table_node_has_the_same_lines(host, panel):
     assert node.GetName() == "Findings of 2 volumes" and node.GetName() in panel.volumesSection.ui.messageLabel.text
 
 
-def longest_s(action) -> float:
+def processor_s(action) -> float:
     began = time.process_time()
     action()
     return time.process_time() - began
@@ -416,17 +416,20 @@ def test_twenty_volumes_hold_up_the_window_no_longer_than_a_moment(host, panel):
     for number in range(20):
         made_volume(name=f"CT {number}", shape=(40, 128, 128))
     load(panel, host, ())
-    took = {"tick all": longest_s(panel.ui.tickAllButton.click)}
+    took = {"tick all": processor_s(panel.ui.tickAllButton.click)}
     host.wait_until(lambda: panel.ui.segmentButton.enabled, 10)
-    took["a key"] = longest_s(lambda: panel.ui.descriptionsEdit.setPlainText("liver tumour\ncysts"))
+    took["a key"] = processor_s(lambda: panel.ui.descriptionsEdit.setPlainText("liver tumour\ncysts"))
     host.wait_until(lambda: panel.ui.segmentButton.enabled, 10)
-    took["segment"] = longest_s(panel.ui.segmentButton.click)
+    took["segment"] = processor_s(panel.ui.segmentButton.click)
     jobs = panel.logic.jobs.unfinished
     assert len(jobs) == 20
-    host.wait_until(lambda: sum(job.state.over for job in jobs) >= 6, PATIENCE_S)
-    took["cancel all"] = longest_s(panel.ui.cancelAllButton.click)
+    took["cancel all"] = processor_s(panel.ui.cancelAllButton.click)
     until_over(host, jobs)
-    took["rows of all volumes"] = longest_s(panel.volumesSection._show)
-    took["choose a row"] = longest_s(lambda: panel.volumesSection.ui.volumesTable.selectRow(2))
+    jobs = start(panel)
+    until_over(host, jobs)
+    assert {job.state for job in jobs} == {JobState.DONE}
+    took["rows of all volumes"] = processor_s(panel.volumesSection._show)
+    took["rows of all findings"] = processor_s(panel.findingsSection.refresh)
+    took["choose a row"] = processor_s(lambda: panel.volumesSection.ui.volumesTable.selectRow(2))
     print("\n20 volumes, processor time: " + ", ".join(f"{what} {1000 * s:.0f} ms" for what, s in took.items()))
-    assert max(took.values()) < 0.5, took
+    assert max(took.values()) < 0.5, "the loaded test machine is given five times the 100 ms that are wanted"
