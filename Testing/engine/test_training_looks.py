@@ -1,0 +1,76 @@
+"""How training volumes are looked at before a model is assembled, and what each quality level gets from it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from diffugts.calibration import Calibration
+from diffugts.preset import ModelPreset
+from diffugts.training.assembly import MARKED_WHERE_NOTHING_ML, best_threshold, calibrated, held_out_scan
+from diffugts.training.generated_volumes import generated_volume
+from diffugts.training.looks import Look, encoded_volume, looks_at
+from small_model import small_pipeline
+
+TEXT = "soft tissue sarcoma"
+
+
+@pytest.fixture(scope="module")
+def volume():
+    body = generated_volume(0)
+    box = tuple(slice(n // 2 - 24, n // 2 + 24) for n in body.intensities.shape)
+    marked = np.zeros((48, 48, 48), bool)
+    marked[16:28, 20:32, 20:30] = True
+    cut = {part: getattr(body, part)[box] for part in ("intensities", "lesion_mimic", "healthy", "organs")}
+    return replace(body, name="STS_003_CT", tumour=marked, **cut)
+
+
+def test_one_encoding_gives_both_looks_as_the_quality_levels_would_see_them(volume) -> None:
+    pipeline = small_pipeline()
+    looks = looks_at(pipeline, volume, TEXT)
+    for mirror, look in looks.items():
+        encoded = encoded_volume(pipeline, volume, mirror)
+        attention = pipeline.attend(encoded, [TEXT])[0]
+        assert (encoded.mirrored is not None) == mirror
+        assert np.array_equal(look.score, pipeline.on_working_grid(encoded, attention.score))
+        assert look.anomaly_score == attention.anomaly_score and look.whole.highest == look.score.max()
+        assert (look.name, look.patient) == ("STS_003_CT", "STS_003") and look.truth is volume.tumour
+    assert not np.array_equal(looks[False].score, looks[True].score)
+
+
+def test_residuals_are_fitted_on_what_standard_sees_scaled_and_cut_as_it_does(volume) -> None:
+    pipeline = small_pipeline()
+    mirrored = looks_at(pipeline, volume, TEXT)[True].score
+    cut = float(np.percentile(mirrored, 99))
+    scaled = Calibration(0.5, 0.5, scale=0.6, bias=-2.0)
+    threshold = float(scaled.scaled(np.array([cut]))[0])
+    other = Calibration(0.99, 0.5)
+    pipeline.preset = calibrated(pipeline.preset, {False: other, True: replace(scaled, threshold=threshold)})
+    seen = held_out_scan(pipeline, volume)
+    assert np.array_equal(seen.score, scaled.scaled(mirrored))
+    assert seen.healthy.hole[mirrored > cut * 1.0001].all() and not seen.healthy.hole.all()
+
+
+def test_each_quality_level_gets_the_calibration_of_its_way_of_looking() -> None:
+    once, twice = Calibration(0.34, 0.9, scale=0.5), Calibration(0.32, 0.8, scale=0.6)
+    preset = calibrated(ModelPreset("small", "A small model"), {False: once, True: twice})
+    assert preset.calibration("fast") == once
+    assert preset.calibration("standard") == preset.calibration("thorough") == twice
+    assert (preset.threshold, preset.least_anomaly_score) == (0.32, 0.8), (
+        "what no quality level is asked for is standard's"
+    )
+
+
+def test_the_threshold_is_the_best_of_those_that_mark_little_where_nothing_is() -> None:
+    truth = np.zeros((20, 20, 20), bool)
+    truth[:10] = True
+    ill = [Look("ill", "ill", np.where(truth, np.float32(0.33), np.float32(0.1)), truth, 0.9)]
+    silent = [Look("free", "free", np.full((20, 20, 20), 0.3, np.float32), np.zeros_like(truth), 0.1)]
+    threshold, by_threshold, marked_ml = best_threshold(ill, [])
+    assert 0.1 < threshold < 0.33 and by_threshold["0.20"] == by_threshold["0.30"] == 1 and by_threshold["0.35"] == 0
+    assert marked_ml["0.20"] == 0
+    voxels = MARKED_WHERE_NOTHING_ML / 0.008
+    assert truth.size > voxels, "the silent scan marks more than is allowed below 0.3"
+    assert best_threshold(ill, silent)[0] == pytest.approx(0.3)
