@@ -103,6 +103,17 @@ def weights_sha256(folder: Path) -> str:
     return digest.hexdigest()
 
 
+def require_trained(folder: Path) -> None:
+    """Raise ModelError for a model that is marked as one of random weights."""
+    from diffugts.preset import ModelPreset
+
+    if ModelPreset.load(folder).random_weights:
+        raise ModelError(
+            f"The model in '{folder}' has random weights: it was made to test or time the program and knows nothing. Choose "
+            "another model."
+        )
+
+
 def load_pipeline(folder: Path, device: str = "cpu", random_weights: bool = False) -> DiffuGTSPipeline:
     """Load a model in single precision onto a device.
 
@@ -113,13 +124,9 @@ def load_pipeline(folder: Path, device: str = "cpu", random_weights: bool = Fals
     from safetensors import SafetensorError
 
     from diffugts.pipeline import DiffuGTSPipeline
-    from diffugts.preset import ModelPreset
 
-    if ModelPreset.load(folder).random_weights and not random_weights:
-        raise ModelError(
-            f"The model in '{folder}' has random weights: it was made to test or time the program and knows nothing. Choose "
-            "another model."
-        )
+    if not random_weights:
+        require_trained(folder)
     diffusers_logging.disable_progress_bar()  # loading takes a moment; its bar would only clutter terminal and log
     try:
         # Without use_safetensors diffusers would look for pickled weights where the others are missing.

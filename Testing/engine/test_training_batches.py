@@ -12,11 +12,13 @@ import torch
 
 from diffugts.attention import AnomalyAttention
 from diffugts.descriptions.training_texts import TumourText
-from diffugts.training.attention import TextPool, batch_loss, case_loss
+from diffugts.training.attention import batch_loss, case_loss
 from diffugts.training.batches import CaseBatch, ReadyBatches, batches_of, collated, encoded
-from diffugts.training.cases import Case, CaseSource
+from diffugts.training.case import Case
+from diffugts.training.cases import CaseSource
 from diffugts.training.encoding import Foundation
 from diffugts.training.generated_volumes import generated_volume
+from diffugts.training.text_pool import TextPool
 
 COMPACT = Path(__file__).resolve().parents[2] / "Resources" / "Models" / "compact"
 

@@ -9,8 +9,9 @@ import pytest
 
 from diffugts.generated.phantom import demo_case
 from diffugts.scans.intensity import COMPACT_CT_CURVE, intensity_curve
-from diffugts.training.cases import MULTIPLE, TUMOURS_OF_REGION, CaseSource
+from diffugts.training.cases import TUMOURS_OF_REGION, CaseSource
 from diffugts.training.generated_volumes import FIRST_SEED, ORGAN_NAMES, PREFIX, generated_volume
+from diffugts.training.grid import TrainingGrid
 from diffugts.training.volumes import Volume
 
 
@@ -45,7 +46,7 @@ def test_a_lesion_case_shows_its_lesion_and_says_where_it_lies(bodies: list[Volu
     for body in bodies:
         case = next(c for c in (source.generated(body) for _ in range(20)) if c is not None)
         assert case.intensities.shape == case.target.shape == case.weight.shape
-        assert all(n % MULTIPLE == 0 for n in case.intensities.shape)
+        assert all(n % TrainingGrid().multiple == 0 for n in case.intensities.shape)
         assert case.target.any() and case.weight[case.target].all()
         assert case.tumour is not None and case.absent is None
 

@@ -108,7 +108,8 @@ def convert_files(
     typer.echo(
         f"The model is in '{written}'. It has no trained attention: it examines a region that you mark, for example\n"
         f"  diffugts segment SCAN --model {written} --prompt 'tumour' --roi x0,y0,z0,x1,y1,z1 --output RESULT\n"
-        "or, with a rough mask instead of a box, --mask ROUGH.nii.gz"
+        "or, with a rough mask instead of a box, --mask ROUGH.nii.gz. To search by words, train its heads on marked scans:\n"
+        f"  diffugts train attention --model {written} --data DATA"
     )
 
 

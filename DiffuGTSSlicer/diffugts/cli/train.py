@@ -12,7 +12,10 @@ import typer
 
 from diffugts.errors import RequestError
 
-app = typer.Typer(help="Train the compact model's parts on a data folder, one after the other.", no_args_is_help=True)
+app = typer.Typer(
+    help="Train the compact model's parts, one after the other, or the heads alone on another model's foundation.",
+    no_args_is_help=True,
+)
 
 Data = Annotated[Path, typer.Option(help="Data folder with INDEX.tsv; only its train/ part is read.")]
 Runs = Annotated[Path, typer.Option(help="Where runs, packed volumes and checkpoints are kept.")]
@@ -28,6 +31,14 @@ Initial = Annotated[Path | None, typer.Option(help="A trained one to go on from.
 ValidateEvery = Annotated[float, typer.Option(help="Minutes between two validations.")]
 Patience = Annotated[
     int, typer.Option(help="End after so many validations in a row that were no better than the best; 0: never.")
+]
+
+HeadsOf = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="The heads alone, on the foundation of this model (its name or folder); its runs lie below --runs, in its name.",
+    ),
 ]
 
 VOLUMES = "volumes"
@@ -102,8 +113,25 @@ def denoiser(
 
 @app.command()
 def attention(
-    data: Data,
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="Data folder with INDEX.tsv, of which only train/ is read; with --model also a public challenge, a table or a "
+            "folder of marked scans, as `diffugts evaluate` reads them."
+        ),
+    ],
     runs: Runs = Path("runs"),
+    model: HeadsOf = None,
+    description: Annotated[
+        str | None, typer.Option(help="What is marked in --data, in words, instead of what each case says of itself.")
+    ] = None,
+    sequence: Annotated[str | None, typer.Option(help="The sequence to read of cases that have several.")] = None,
+    hold_out: Annotated[
+        list[str],
+        typer.Option(
+            help="Keep cases from training whose names begin so; say it again for several. [default: one patient in five]"
+        ),
+    ] = [],  # noqa: B006
     minutes: Minutes = 90.0,
     threads: Threads = 0,
     seed: Seed = 0,
@@ -121,6 +149,8 @@ def attention(
     learning_rate: Annotated[float, typer.Option(help="At the start; it falls in the second half.")] = 1e-3,
 ) -> None:
     """Train the attention: where in the frozen features is what the words say?"""
+    from diffugts.descriptions.encoder import load_text_encoder
+    from diffugts.preset import ModelPreset
     from diffugts.training.attention import AttentionTask, train_attention
     from diffugts.training.cases import CATEGORIES
     from diffugts.training.run import RunSettings
@@ -140,15 +170,18 @@ def attention(
         watched="dice_0.5",
         patience=patience,
     )
-    train_attention(
-        _packed(data, runs),
-        runs / "autoencoder" / "last",
-        runs / "denoiser" / "last",
-        runs / "attention",
-        settings,
-        AttentionTask(encoders=encoders, batch=batch, bodies=bodies, left_out=tuple(leave_out)),
-        initial,
-    )
+    task = AttentionTask(encoders=encoders, batch=batch, bodies=bodies, left_out=tuple(leave_out))
+    if model is None:
+        if description or sequence or hold_out:
+            raise RequestError("--description, --sequence and --hold-out belong to the heads of a model: give --model.")
+        parts = runs / "autoencoder" / "last", runs / "denoiser" / "last"
+        train_attention(_packed(data, runs), *parts, runs / "attention", settings, task, initial)
+        return
+    folder, own_runs = _foundation(model, runs)
+    volumes = _packed_for(folder, data, own_runs / VOLUMES, sequence, description, hold_out)
+    texts_of = load_text_encoder(ModelPreset.load(folder).text_encoder)
+    parts = folder / "autoencoder", folder / "denoiser"
+    train_attention(volumes, *parts, own_runs / "attention", settings, task, initial, texts_of)
 
 
 @app.command()
@@ -164,14 +197,67 @@ def average(
 
 @app.command()
 def assemble(
-    data: Data,
-    output: Annotated[Path, typer.Option(help="Model folder to write.")],
+    output: Annotated[Path, typer.Option(help="Model folder to write; with --model it must not exist, or be empty.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Data folder with INDEX.tsv. Not asked for with --model: what was packed is read."),
+    ] = None,
     runs: Runs = Path("runs"),
+    model: HeadsOf = None,
+    device: Annotated[str, typer.Option(help="With --model: cpu, cuda or cuda:N.")] = "cpu",
 ) -> None:
-    """Put the trained parts together: threshold and fusion weights from held-out training patients, embedding bank, preset."""
-    from diffugts.training.assembly import assemble_model
+    """Put the trained parts together: threshold and fusion weights from held-out training patients, embedding bank, preset.
 
+    With --model: a copy of that model with the trained heads.
+    """
+    from diffugts.training.assembly import assemble_model
+    from diffugts.training.heads import assemble_heads
+
+    if model is not None:
+        folder, own_runs = _foundation(model, runs)
+        assemble_heads(folder, own_runs / VOLUMES, own_runs / "attention" / "last", output, device)
+        typer.echo(
+            f"The model is in '{output}': diffugts segment SCAN --model {output} --prompt 'tumour' --output RESULT"
+        )
+        return
+    if data is None:
+        raise RequestError(
+            "Give the folder of the training data with --data, or a model whose heads were trained with --model."
+        )
     assemble_model(_packed(data, runs), runs, output)
+
+
+def _foundation(model: str, runs: Path) -> tuple[Path, Path]:
+    """The folder of the model whose heads are trained, and that of its runs. Raises ModelError, for random weights too."""
+    from diffugts.models import find_model, require_trained
+
+    folder = find_model(model)
+    require_trained(folder)
+    return folder, runs / folder.resolve().name
+
+
+def _packed_for(
+    folder: Path, data: Path, volumes: Path, sequence: str | None, description: str | None, hold_out: list[str]
+) -> Path:
+    """`data`, packed to the grid of the model in `folder`."""
+    from diffugts.evaluation.layouts import Layout, read_cases, recognise
+    from diffugts.training.described_volumes import pack_cases
+    from diffugts.training.grid import TrainingGrid
+    from diffugts.training.volumes import pack_volumes
+
+    grid = TrainingGrid.of_model(folder)
+    if recognise(data) is Layout.INDEX:
+        if description or sequence or hold_out:
+            raise RequestError(
+                f"'{data}' has an INDEX.tsv, which says what is marked; its held-out patients are fixed. Leave out "
+                "--description, --sequence and --hold-out."
+            )
+        count = pack_volumes(data, volumes, grid)
+    else:
+        cases = read_cases(data, None, sequence, description)
+        count = pack_cases(cases, volumes, grid, hold_out, typer.echo)
+    typer.echo(f"{count} training volumes packed in {volumes}, at {grid.spacing_mm:g} mm")
+    return volumes
 
 
 def _packed(data: Path, runs: Path) -> Path:

@@ -12,6 +12,7 @@ from enum import Enum
 
 import numpy as np
 
+from diffugts.descriptions.description import parse_descriptions
 from diffugts.descriptions.training_words import (
     GENERIC,
     HEALTHY,
@@ -26,6 +27,7 @@ from diffugts.descriptions.training_words import (
     REGION_WORDS,
     TumourKind,
 )
+from diffugts.descriptions.vocabulary import american_spelling
 
 GENERIC_SHARE = 0.25
 """Share of drawn texts that name neither organ nor kind ("a suspicious lesion")."""
@@ -81,6 +83,18 @@ _NEIGHBOURS: dict[str, frozenset[str]] = {
     "spine": frozenset({"neck", "chest", "abdomen", "pelvis"}),
 }
 """Regions whose border a tumour can lie on: texts of them are no safe negatives without a known organ."""
+
+
+def texts_of_marks(description: str, modality: str) -> tuple[TumourText, ...]:
+    """What may be said of tumours that their owner calls `description`: their words, their place, their kind if it has a name."""
+    read = parse_descriptions(description)[0]
+    words = american_spelling(read.text).lower()
+    organ, region = read.organ, read.region if read.organ is None else None
+    texts = [TumourText(words, organ, region, modality=modality)] if words in KINDS else []
+    if organ is not None or region is not None:
+        texts.append(TumourText("", organ, region, modality=modality))
+    # Beside an organ's own name the words of another kind would be said twice: "liver tumor in the liver".
+    return (*texts, TumourText(words, modality=modality)) if words not in KINDS else tuple(texts)
 
 
 def draw_description(rng: np.random.Generator, tumour: TumourText) -> str:

@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from diffugts.descriptions.description import parse_descriptions
 from diffugts.errors import RequestError
 from diffugts.evaluation.cases import EvaluationCase
 from diffugts.evaluation.protocols import BRATS_TASKS, KITS, MSD_TASKS, Task
@@ -21,6 +22,8 @@ WITHOUT_TUMOURS = ("Task02", "Task04", "Task05", "Task09")
 
 TUMOUR_WORDS = ("tumour", "tumor", "cancer", "edema", "oedema", "lesion", "metasta")
 """In the label names of a Decathlon task that is not one of ours: what counts as tumour."""
+
+KITS_LABELS = {1: "kidney", 2: "tumour", 3: "cyst"}
 
 BRATS_SEQUENCES = {"T1": "t1n", "T1c": "t1c", "T2": "t2w", "FLAIR": "t2f"}
 """BraTS 2023's endings of file names."""
@@ -77,6 +80,24 @@ def decathlon_cases(folder: Path, sequence: str | None = None, description: str 
             )
         )
     return cases
+
+
+def labelled_organs(case: EvaluationCase) -> dict[int, str]:
+    """Label values of a challenge's case that mark an organ, and the organs; empty where none is known.
+
+    The Decathlon's lists name them, such as "1": "liver"; a tumour's own label names none.
+    """
+    listed = case.image.parent.parent / "dataset.json"
+    if case.folder == KITS.title:
+        names = dict(KITS_LABELS)
+    elif listed.is_file():
+        names = {int(value): str(name) for value, name in _dataset(listed.parent).get("labels", {}).items()}
+    else:
+        return {}
+    organs = {
+        value: parse_descriptions(name)[0].organ for value, name in names.items() if name and not _names_tumour(name)
+    }
+    return {value: organ for value, organ in organs.items() if organ and value}
 
 
 def kits_folder(data: Path) -> Path | None:

@@ -14,6 +14,11 @@ from diffugts.maisi.published import PublishedFile, PublishedModel
 
 CARD = "model_card.md"
 
+WITHOUT_ATTENTION = """\
+It has no trained attention: it cannot search a scan for what words describe. Given a region it paints healthy tissue
+there and shows the difference; how well was not measured. `diffugts train attention` makes an attention from your data.
+"""
+
 
 def convert(folder: Path, model: PublishedModel, output: Path, allow_extra: bool = False) -> Path:
     """Convert the files in `folder` (or in its `models`, as NVIDIA lays them out) into the model folder `output`.
@@ -74,9 +79,7 @@ Weights: {model.licence.name}, {model.licence.url}
 
 {model.training} It may therefore paint a tumour again where healthy tissue is asked for.
 
-It has no trained attention: it cannot search a scan for what words describe. Given a region it paints healthy tissue
-there and shows the difference; how well was not measured. `diffugts train attention` makes an attention from your data.
-"""
+{WITHOUT_ATTENTION}"""
 
 
 HOST_OF = "huggingface.co/{}"

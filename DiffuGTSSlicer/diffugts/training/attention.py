@@ -10,26 +10,29 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
-from zlib import crc32
 
 import numpy as np
 import torch
 import torch.nn.functional as functional
 from torch import nn
 
-from diffugts.attention import AnomalyAttention, AttentionMaps
-from diffugts.descriptions.description import parse_descriptions
+from diffugts.attention import AnomalyAttention
 from diffugts.descriptions.encoder import TextEncoder, load_text_encoder
-from diffugts.descriptions.templates import prompt_pair
-from diffugts.descriptions.training_texts import TumourText, draw_description, draw_other_description
+from diffugts.errors import RequestError
 from diffugts.training.batches import CaseBatch, EncodedBatch, ReadyBatches, batches_of, encoded
-from diffugts.training.cases import Case, CaseSource
+from diffugts.training.cases import CaseSource
+from diffugts.training.described_volumes import read_described
 from diffugts.training.draws import draws
 from diffugts.training.encoding import EncodedCase, Foundation, FreshCases
 from diffugts.training.generated_volumes import generated_volumes
+from diffugts.training.grid import TrainingGrid
+from diffugts.training.replay import Replay, bytes_to_remember
 from diffugts.training.run import RunSettings, TrainingRun
-from diffugts.training.volumes import SPACING_MM, Volume, read_volumes
+from diffugts.training.text_pool import TextPool, asked_of
+from diffugts.training.validation import validation_cases
+from diffugts.training.volumes import Volume, read_volumes
 
 HELD_OUT_PATIENTS = ("STS_003", "STS_015", "STS_027")
 PRESENCE_WEIGHT = 0.2
@@ -37,8 +40,6 @@ LARGEST_POSITIVE_WEIGHT = 8.0
 DICE_SMOOTHING = 5.0
 SURELY_CLEAN_SHARE = 0.95
 """Share of a crop that must be surely healthy before 'there is no tumour' is taught of it as a whole."""
-
-TEXTS_PER_TUMOUR, OTHER_TEXTS = 48, 160
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ class AttentionTask:
     On a GPU: one batch of `batch` cases, a new one where it is ready, else one of the last `remembered_batches`; cases are
     drawn by `encoders` processes and encoded on the GPU.
     `bodies` is the number of generated bodies among the volumes. `left_out` are categories (`cases.CATEGORIES`) whose tumours
-    are never shown.
+    are never shown. `measured` cases say how the features are standardised. However many are to be remembered, no more are
+    than fit into a share of the memory (`replay.SHARE_OF_MEMORY`).
     """
 
     cases: int = 3
@@ -60,6 +62,7 @@ class AttentionTask:
     batch: int = 8
     remembered_batches: int = 160
     left_out: tuple[str, ...] = ()
+    measured: int = 24
 
 
 def train_attention(
@@ -74,17 +77,21 @@ def train_attention(
 ) -> dict[str, float]:
     """Train on packed `volumes`; the component ends up in `folder`/last. Returns DSC on held-out training patients.
 
-    `initial` is a trained attention to go on from; its foundation must be the one given here, or one that went on from it.
-    `texts_of` embeds the descriptions, the compact model's text encoder where none is given.
+    `autoencoder` and `denoiser` are the foundation, of the compact model or another: the attention is made for the features
+    that it gives. `initial` is a trained attention to go on from; its foundation must be the one given here, or one that
+    went on from it. `texts_of` embeds the descriptions, the compact model's text encoder where none is given.
     """
-    module = AnomalyAttention() if initial is None else AnomalyAttention.from_pretrained(initial).train()
+    foundation = Foundation(autoencoder, denoiser)
+    texts_of = texts_of or load_text_encoder()
+    module = new_attention(foundation, texts_of) if initial is None else _going_on(initial, foundation)
     run = TrainingRun(folder, module, settings)
     device = run.accelerator.device
-    bodies = generated_volumes(task.bodies, task.encoders)
-    source, foundation = source_and_foundation(volumes, autoencoder, denoiser, bodies, run.seed, device, task.left_out)
-    texts = TextPool(texts_of or load_text_encoder(), settings.seed + 1)
+    foundation.to(device)
+    grid = TrainingGrid.of_packed(volumes)
+    source = case_source(volumes, generated_volumes(task.bodies, task.encoders, grid), run.seed, task.left_out)
+    texts = TextPool(texts_of, settings.seed + 1)
     if run.step == 0 and initial is None:
-        measure_features(module, [foundation.encode(source.draw()) for _ in range(24)])
+        measure_features(module, [foundation.encode(source.draw()) for _ in range(task.measured)])
         run.averaged = {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
     rng = np.random.default_rng(run.seed + 2)
     if device.type == "cuda":
@@ -93,59 +100,58 @@ def train_attention(
         making = partial(_source_and_foundation_anew, volumes, autoencoder, denoiser, task)
         stream = FreshCases(making if task.encoders else lambda _: (source, foundation), run.seed, task.encoders)
         loss, close = _learning_from_cases(stream, texts, task, rng), stream.close
-
-    held_out = CaseSource([v for v in read_volumes(volumes) if _is_held_out(v)], 11)
-    sarcomas = [foundation.encode(held_out.sarcoma(v)) for v in held_out.real for _ in range(2)]
-    unseen = CaseSource(source.others, 12)
-    generated = {name: generated_cases(unseen, name, foundation) for name in source.groups}
-    brains = unseen.clean_groups.get("brain", [])
-    silent = [foundation.encode(unseen.nothing(brains[n % len(brains)])) for n in range(6 if brains else 0)]
-
-    def validate(module: nn.Module) -> dict[str, float]:
-        figures = held_out_dice(module, sarcomas, texts)
-        for name, cases in generated.items():
-            if cases:
-                figures[f"{name}_dice_0.5"] = held_out_dice(module, cases, texts)["dice_0.5"]
-        return figures | ({"silent_ml": marked_ml(module, silent, texts)} if silent else {})
-
+    watched = validation_cases([v for v in all_volumes(volumes) if is_held_out(v)], source, foundation, grid)
     try:
-        return run.train(loss, validate)
+        return run.train(loss, lambda module: watched.figures(module, texts))
     finally:
         close()
 
 
-def source_and_foundation(
-    volumes: Path,
-    autoencoder: Path,
-    denoiser: Path,
-    bodies: list[Volume],
-    seed: int,
-    device: torch.device | str = "cpu",
-    left_out: Collection[str] = (),
-) -> tuple[CaseSource, Foundation]:
-    """What training cases are drawn from, without the held-out patients, and what encodes them."""
-    everything = [*read_volumes(volumes), *bodies]
-    source = CaseSource([v for v in everything if not _is_held_out(v)], seed, left_out)
-    return source, Foundation(autoencoder, denoiser, device)
+def new_attention(foundation: Foundation, texts_of: TextEncoder) -> AnomalyAttention:
+    """An untrained attention for the features of a foundation and the vectors of a text encoder."""
+    channels = foundation.channels
+    return AnomalyAttention([channels[stride] for stride in AnomalyAttention.strides], text_size=texts_of.dim)
+
+
+def _going_on(initial: Path, foundation: Foundation) -> AnomalyAttention:
+    module = AnomalyAttention.from_pretrained(initial).train()
+    made_for, given = tuple(module.config["channels"]), tuple(foundation.channels[s] for s in module.strides)
+    if made_for != given:
+        raise RequestError(
+            f"The attention in '{initial}' was made for a foundation with {made_for} channels, not {given}. Give one that was "
+            "trained on this foundation with --initial, or none."
+        )
+    return module
+
+
+def all_volumes(volumes: Path) -> chain[Volume]:
+    """The packed volumes of a folder: those of a data folder, then scans from elsewhere."""
+    return chain(read_volumes(volumes), read_described(volumes))
+
+
+def case_source(volumes: Path, bodies: list[Volume], seed: int, left_out: Collection[str] = ()) -> CaseSource:
+    """What training cases are drawn from, without the held-out patients."""
+    taught = [v for v in (*all_volumes(volumes), *bodies) if not is_held_out(v)]
+    return CaseSource(taught, seed, left_out, TrainingGrid.of_packed(volumes))
 
 
 def _source_and_foundation_anew(
     volumes: Path, autoencoder: Path, denoiser: Path, task: AttentionTask, seed: int
 ) -> tuple[CaseSource, Foundation]:
-    bodies = generated_volumes(task.bodies)
-    return source_and_foundation(volumes, autoencoder, denoiser, bodies, seed, left_out=task.left_out)
+    bodies = generated_volumes(task.bodies, grid=TrainingGrid.of_packed(volumes))
+    return case_source(volumes, bodies, seed, task.left_out), Foundation(autoencoder, denoiser)
 
 
 def _learning_from_cases(
     stream: FreshCases, texts: TextPool, task: AttentionTask, rng: np.random.Generator
 ) -> Callable[[nn.Module], torch.Tensor]:
-    remembered: list[EncodedCase] = []
+    remembered: Replay[EncodedCase] = Replay(task.remembered, bytes_to_remember(torch.device("cpu")))
 
     def loss(module: nn.Module) -> torch.Tensor:
         fresh = stream.take()
-        old = [remembered[rng.integers(len(remembered))] for _ in range(task.cases - len(fresh) if remembered else 0)]
-        remembered.extend(fresh)
-        del remembered[: -task.remembered]
+        old = [remembered.one(rng) for _ in range(task.cases - len(fresh) if remembered else 0)]
+        for case in fresh:
+            remembered.add(case)
         batch = (fresh + old)[: task.cases]
         return torch.stack([case_loss(module, case, texts) for case in batch]).mean()
 
@@ -164,89 +170,22 @@ def _learning_from_batches(
         return batches_of(source.with_seed(own_seed), task.batch)
 
     ready = ReadyBatches(draws(drawing, seed, task.encoders))
-    remembered: list[EncodedBatch] = []
+    remembered: Replay[EncodedBatch] = Replay(task.remembered_batches, bytes_to_remember(foundation.device))
 
     def loss(module: nn.Module) -> torch.Tensor:
         fresh = ready.take(wait=not remembered)
         if fresh is None:
-            return batch_loss(module, remembered[rng.integers(len(remembered))], texts).mean()
+            return batch_loss(module, remembered.one(rng), texts).mean()
         batch = encoded(fresh, foundation)
-        remembered.append(batch)
-        del remembered[: -task.remembered_batches]
+        remembered.add(batch)
         return batch_loss(module, batch, texts).mean()
 
     return loss, ready.close
 
 
-def _is_held_out(volume: Volume) -> bool:
-    return volume.name.startswith(HELD_OUT_PATIENTS)
-
-
-def generated_cases(source: CaseSource, group: str, foundation: Foundation, count: int = 8) -> list[EncodedCase]:
-    """Generated lesions in volumes of one group, drawn by a source of their own: the volumes were seen, the lesions not.
-
-    Fewer than `count`, where few of 20 tries for each find room for a lesion.
-    """
-    drawn: list[EncodedCase] = []
-    for _ in range(20 * count):
-        if len(drawn) == count:
-            break
-        case = source.generated(source.groups[group][int(source.rng.integers(len(source.groups[group])))])
-        if case is not None and case.target.sum() > 300:
-            drawn.append(foundation.encode(case))
-    return drawn
-
-
-class TextPool:
-    """Embedded prompt pairs of many wordings, drawn once per tumour and kind of scan: the same ones for the same seed."""
-
-    def __init__(self, encoder: TextEncoder, seed: int) -> None:
-        self.encoder, self.seed, self.rng = encoder, seed, np.random.default_rng(seed)
-        self._pools: dict[tuple[object, ...], torch.Tensor] = {}
-
-    def describing(self, tumour: TumourText, sequence: str | None) -> torch.Tensor:
-        """(2, text_size): normal and abnormal embedding of one wording of `tumour`."""
-        key = (tumour, sequence)
-        if key not in self._pools:
-            rng = self._drawing(key)
-            drawn = [draw_description(rng, tumour) for _ in range(TEXTS_PER_TUMOUR)]
-            self._pools[key] = self._embed(drawn, tumour.modality, sequence)
-        return self._pick(key)
-
-    def other(self, region: str | None, organ: str | None, modality: str, sequence: str | None) -> torch.Tensor:
-        """(2, text_size) of a description of something that is not there."""
-        key = (region, organ, modality, sequence)
-        if key not in self._pools:
-            rng = self._drawing(key)
-            drawn = [draw_other_description(rng, region, organ).text for _ in range(OTHER_TEXTS)]
-            self._pools[key] = self._embed(drawn, modality, sequence)
-        return self._pick(key)
-
-    def _drawing(self, key: tuple[object, ...]) -> np.random.Generator:
-        return np.random.default_rng([self.seed, crc32(repr(key).encode())])
-
-    def _pick(self, key: tuple[object, ...]) -> torch.Tensor:
-        pool = self._pools[key]
-        return pool[int(self.rng.integers(len(pool)))]
-
-    def _embed(self, texts: list[str], modality: str, sequence: str | None) -> torch.Tensor:
-        pairs = [prompt_pair(parse_descriptions(text)[0], modality, sequence) for text in texts]
-        embedded = self.encoder.embed([text for pair in pairs for text in (pair.normal, pair.abnormal)])
-        return embedded.view(len(texts), 2, -1)
-
-
-def asked_of(case: Case, texts: TextPool) -> torch.Tensor:
-    """Prompt pairs (3, 2, text_size) that a case is asked: two of what it shows, or could show, and one of something else."""
-    anything = TumourText("", None, None, modality=case.modality)
-    described = case.tumour or anything
-    again = described if case.tumour and texts.rng.random() < 0.7 else case.absent or anything
-    return torch.stack(
-        [
-            texts.describing(described, case.sequence),
-            texts.describing(again, case.sequence),
-            texts.other(case.region, case.organ, case.modality, case.sequence),
-        ]
-    )
+def is_held_out(volume: Volume) -> bool:
+    """Whether a volume is kept from training: as it was packed, or one of this project's own held-out patients."""
+    return volume.held_out or (not volume.description and volume.name.startswith(HELD_OUT_PATIENTS))
 
 
 def case_loss(attention: nn.Module, case: EncodedCase, texts: TextPool) -> torch.Tensor:
@@ -293,42 +232,3 @@ def measure_features(attention: AnomalyAttention, cases: list[EncodedCase]) -> N
         voxels = torch.cat([case.levels[stride][0].float().flatten(1)[:, ::23] for case in cases], dim=1)
         getattr(attention, f"mean_{stride}").copy_(voxels.mean(1))
         getattr(attention, f"spread_{stride}").copy_(voxels.std(1) + 1e-3)
-
-
-def held_out_dice(attention: AnomalyAttention, cases: list[EncodedCase], texts: TextPool) -> dict[str, float]:
-    """Mean DSC at thresholds 0.3, 0.5, 0.7 on cases that are all positive, and the share a wrong description fires on."""
-    figures: dict[str, list[float]] = {"dice_0.3": [], "dice_0.5": [], "dice_0.7": [], "other_fires": []}
-    for case in cases:
-        facts = case.case
-        assert facts.tumour is not None
-        right = texts.describing(facts.tumour, facts.sequence)
-        other = texts.other(facts.region, facts.organ, facts.modality, facts.sequence)
-        score = torch.sigmoid(_maps(attention, case, torch.stack([right, other])).logits.float()).cpu()
-        truth = case.target[0] > 0.5
-        for threshold in (0.3, 0.5, 0.7):
-            mask = score[0] > threshold
-            figures[f"dice_{threshold}"].append(
-                float(2 * (mask & truth).sum() / (mask.sum() + truth.sum()).clamp(min=1))
-            )
-        figures["other_fires"].append(float((score[1] > 0.5).sum() / truth.sum().clamp(min=1)))
-    return {name: float(np.mean(values)) for name, values in figures.items()}
-
-
-@torch.no_grad()
-def marked_ml(attention: AnomalyAttention, cases: list[EncodedCase], texts: TextPool) -> float:
-    """Mean volume marked at threshold 0.5 in cases without a tumour when asked for one."""
-    marked = []
-    for case in cases:
-        asked = case.case.absent or TumourText("", None, None, modality=case.case.modality)
-        embeddings = texts.describing(asked, case.case.sequence)[None]
-        logits = _maps(attention, case, embeddings).logits.float().cpu()
-        marked.append(float(((logits > 0) & (case.weight > 0.5)).sum()) * (2 * SPACING_MM) ** 3 / 1000)
-    return float(np.mean(marked))
-
-
-def _maps(attention: AnomalyAttention, case: EncodedCase, embeddings: torch.Tensor) -> AttentionMaps:
-    """Attention maps of the prompt pairs `embeddings` (n, 2, text_size), on the attention's own device."""
-    device = attention.bias.device
-    queries = attention.query({stride: level.to(device, torch.float32) for stride, level in case.levels.items()})
-    embeddings = embeddings.to(device)
-    return attention.attend(queries, embeddings[:, 0], embeddings[:, 1])

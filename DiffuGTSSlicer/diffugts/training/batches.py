@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from diffugts.training.cases import Case, CaseSource
+from diffugts.training.case import Case
+from diffugts.training.cases import CaseSource
 from diffugts.training.encoding import Foundation, halved
 
 POOL = 4
@@ -42,6 +43,11 @@ class EncodedBatch:
     target: torch.Tensor
     weight: torch.Tensor
     cases: tuple[Case, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of their features."""
+        return sum(level.nbytes for level in self.levels.values())
 
 
 def batches_of(source: CaseSource, size: int) -> Callable[[], CaseBatch]:

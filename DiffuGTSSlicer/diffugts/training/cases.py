@@ -2,25 +2,26 @@
 
 A third are real sarcomas; more than a quarter are generated lesions in real scans and generated bodies, drawn anew
 every time; the rest hold nothing but look-alikes. Voxels where a real, unmarked tumour may lie carry no weight.
+
+Where scans come with marks and the words for them (a user's own, a public challenge), most cases are crops of these.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from copy import copy
-from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import ndimage
 
-from diffugts.descriptions.training_texts import TumourText
-from diffugts.foundation.denoiser import modality_class
+from diffugts.descriptions.training_texts import TumourText, texts_of_marks
 from diffugts.generated.lesions import apply_lesion, draw_lesion
 from diffugts.generated.mimics import apply_mimic, draw_mimic
 from diffugts.generated.tissue import LesionKind, tissue_mask
-from diffugts.training.crops import crop_box, crop_box_around, vary_intensities
+from diffugts.training.case import Case, finished_case
+from diffugts.training.crops import crop_box, crop_box_around
 from diffugts.training.generated_volumes import ORGAN_NAMES, PREFIX
-from diffugts.training.volumes import SPACING_MM, Volume
+from diffugts.training.grid import TrainingGrid
+from diffugts.training.volumes import Volume
 
 REAL_SHARE, LESION_SHARE = 0.32, 0.28
 """Shares of real tumours and of generated lesions; what is left shows nothing to find."""
@@ -34,12 +35,15 @@ ORGAN_OF_MARKED = {"LIDC-": "lung"}
 GROUP_SHARES = {"brain": 0.45, "trunk": 0.22, "body": 0.28, "other": 0.05}
 """Of the cases that are no sarcomas: brains, CT of the trunk, generated bodies, what else there is."""
 
+LEAST_VOXELS = 20
+"""Fewer voxels of a tumour in a crop are nothing to learn from."""
+
 LARGEST_CROP = LARGEST_SARCOMA_CROP = 96
 CROPS_ROUND_LESIONS = (48, 64, 64, 80, 96)
 """Sides in voxels of the crops round a generated lesion: small ones are seen more often in the same time."""
 
-MULTIPLE = 16
-AFFINE_SHARE, TIGHTER_SHARE, STRIPPED_SHARE = 0.5, 0.6, 0.35
+THINNED_TO_MM = 2.0
+TIGHTER_SHARE, STRIPPED_SHARE = 0.6, 0.35
 DIMMED_SHARE = 0.6
 """MR is scaled by its brightest voxels: a large bright tumour leaves the healthy tissue dim, which must be learnt."""
 
@@ -54,6 +58,9 @@ RADII_MM = {
 }
 """Mean radii drawn, by kind: on a grid of 4 mm a small faint lesion teaches little but doubt (docs/decisions.md)."""
 
+KIND_IN_ORGAN = {"lung": LesionKind.LUNG, "bone": LesionKind.BONE, "brain": LesionKind.BRAIN}
+"""By organ: what grows there; in others it is SOFT."""
+
 LIMB_PARTS = ("thigh", "thigh", "thigh", "lower leg", "leg", "limb", "knee", "buttock", "upper arm", "shoulder", None)
 """Where the sarcoma collection's tumours lie; the index says no more than "extremity"."""
 
@@ -63,6 +70,12 @@ ORGANS: dict[str, dict[int, str]] = {
     PREFIX: ORGAN_NAMES,
 }
 """Label values of the scans whose organs are known, by name prefix."""
+
+DESCRIBED_SHARE = 0.75
+"""Of all cases, where there are scans with words of their own: the others are what they would be without."""
+
+TUMOUR_SHARE, LESION_IN_ORGAN_SHARE = 0.55, 0.2
+"""Of the cases from such scans: crops round a marked tumour, and crops with generated lesions as well, where the organ is labelled."""
 
 KINDS_OF_ORGAN: dict[str, tuple[str, ...]] = {
     "liver": ("hepatocellular carcinoma", "liver metastasis", "cholangiocarcinoma"),
@@ -101,41 +114,24 @@ REGION_OF_BODY_PART = {
 }
 
 
-@dataclass(frozen=True)
-class Case:
-    """One training example, arrays (k, j, i) with sizes multiples of 16.
-
-    `target` is what the words of `tumour` describe, empty where `tumour` is None; `weight` 0 where nothing may be
-    learnt. `region` is where the crop lies, None where that is open: what other descriptions are drawn against.
-    `absent` is a tumour that such a scan is asked for and that is not there, None where a tumour is. `sure_share` is the
-    part of the crop, before it was turned and filled up, in which no unmarked tumour may lie.
-    """
-
-    intensities: np.ndarray
-    target: np.ndarray
-    weight: np.ndarray
-    modality: str
-    sequence: str | None
-    modality_class: int
-    tumour: TumourText | None
-    region: str | None
-    organ: str | None
-    absent: TumourText | None = None
-    sure_share: float = 1.0
-
-
 class CaseSource:
     """Draws cases from packed volumes; the same seed gives the same cases.
 
     Of the categories in `left_out` (`CATEGORIES`) no tumour is shown, and none is asked for where there is none: what a
-    model does with their words is zero-shot.
+    model does with their words is zero-shot. `grid` is that of the volumes.
     """
 
-    def __init__(self, volumes: list[Volume], seed: int, left_out: Collection[str] = ()) -> None:
+    def __init__(
+        self, volumes: list[Volume], seed: int, left_out: Collection[str] = (), grid: TrainingGrid | None = None
+    ) -> None:
         self.rng = np.random.default_rng(seed)
+        self.grid = grid or TrainingGrid()
         self.left_out = {CATEGORIES[name] for name in left_out}
         self.real = [v for v in volumes if v.is_sarcoma and "thigh" not in self.left_out]
-        self.others = [v for v in volumes if not v.is_sarcoma]
+        described = [v for v in volumes if v.description]
+        self.texts = {(v.description, v.modality): texts_of_marks(v.description, v.modality) for v in described}
+        self.described = [v for v in described if self._where(v)[1] not in self.left_out]
+        self.others = [v for v in volumes if not v.is_sarcoma and not v.description]
         marked = [v for v in self.others if v.tumour.any() and _organ_of_marked(v)]
         self.marked = [v for v in marked if _organ_of_marked(v) not in self.left_out]
         self.groups = _by_group(self.others)
@@ -149,6 +145,8 @@ class CaseSource:
 
     def draw(self) -> Case:
         """The next case."""
+        if self.described and (not self.groups or self.rng.random() < DESCRIBED_SHARE):
+            return self.described_case(self.described[self.rng.integers(len(self.described))])
         share = self.rng.random()
         if share < REAL_SHARE * MARKED_SHARE and self.marked:
             return self.marked_tumour(self.marked[self.rng.integers(len(self.marked))])
@@ -160,6 +158,60 @@ class CaseSource:
                 return case
         return self.nothing(self._one_of(self.clean_groups))
 
+    def described_case(self, volume: Volume) -> Case:
+        """A crop of a scan whose marks have words: round what is marked, or anywhere, then and now with a generated lesion."""
+        share, known = self.rng.random(), self.texts[(volume.description, volume.modality)]
+        text = known[self.rng.integers(len(known))]
+        if share < TUMOUR_SHARE and volume.is_ill:
+            return self.marked_crop(volume, text)
+        if share > 1 - LESION_IN_ORGAN_SHARE and volume.organ:
+            case = self.lesion_in_organ(volume, text)
+            if case is not None:
+                return case
+        return self.anywhere(volume, text)
+
+    def anywhere(self, volume: Volume, text: TumourText | None = None) -> Case:
+        """A crop anywhere in such a scan."""
+        box = crop_box(volume.intensities.shape, self._sides(), self.rng)
+        return self._described(volume, box, text or self.texts[(volume.description, volume.modality)][0])
+
+    def marked_crop(self, volume: Volume, text: TumourText | None = None) -> Case:
+        """A crop round a voxel that is marked in a scan whose marks have words."""
+        marked = np.flatnonzero(volume.tumour)
+        voxel = np.unravel_index(int(marked[self.rng.integers(len(marked))]), volume.tumour.shape)
+        box = crop_box_around(volume.tumour.shape, self._sides(), [int(n) for n in voxel], self.rng)
+        return self._described(volume, box, text or self.texts[(volume.description, volume.modality)][0])
+
+    def lesion_in_organ(self, volume: Volume, text: TumourText) -> Case | None:
+        """A crop of the labelled organ of such a scan with generated lesions beside the marked ones, None where none fits."""
+        voxels = np.flatnonzero(volume.organs == 1)
+        if not len(voxels):
+            return None
+        voxel = np.unravel_index(int(voxels[self.rng.integers(len(voxels))]), volume.organs.shape)
+        box = crop_box_around(volume.organs.shape, self._sides(), [int(n) for n in voxel], self.rng)
+        scan, tumour = self._crop(volume, box), np.array(volume.tumour[box])
+        kind = KIND_IN_ORGAN.get(volume.organ, LesionKind.SOFT)
+        tissue = (volume.organs[box] == 1) & ~tumour & (scan > 0.0)
+        scan, lesions = self._grown(scan, volume, kind, tissue, int(self.rng.integers(1, 3)))
+        if lesions.sum() < LEAST_VOXELS:
+            return None
+        target, everywhere = lesions | tumour, np.ones_like(tumour)
+        return finished_case(self.rng, self.grid, volume, scan, target, everywhere, text, *self._where(volume))
+
+    def _described(self, volume: Volume, box: tuple[slice, ...], text: TumourText) -> Case:
+        """All of the crop counts: what is not marked is not what the words say."""
+        scan, tumour = self._crop(volume, box), np.array(volume.tumour[box])
+        where = self._where(volume)
+        if tumour.sum() >= LEAST_VOXELS:
+            return finished_case(self.rng, self.grid, volume, scan, tumour, np.ones_like(tumour), text, *where)
+        nothing = np.zeros_like(tumour)
+        return finished_case(self.rng, self.grid, volume, scan, nothing, ~tumour, None, *where, absent=text)
+
+    def _where(self, volume: Volume) -> tuple[str | None, str | None]:
+        """Region and organ of what is marked, as far as its words say."""
+        places = [(t.region, t.organ) for t in self.texts[(volume.description, volume.modality)]]
+        return next((place for place in places if any(place)), (None, None))
+
     def sarcoma(self, volume: Volume) -> Case:
         """A crop of a sarcoma scan, often cut tighter than the collection does: its margins give the place away."""
         shape = volume.tumour.shape
@@ -168,25 +220,27 @@ class CaseSource:
             size = [max(min(n, 32), int(n * self.rng.uniform(0.55, 1.0))) for n in size]
         voxels = np.argwhere(volume.tumour)
         box = crop_box_around(shape, size, voxels[self.rng.integers(len(voxels))], self.rng)
-        scan, tumour = volume.intensities[box].astype(np.float32), volume.tumour[box]
+        scan, tumour = self._crop(volume, box), volume.tumour[box]
         part = LIMB_PARTS[self.rng.integers(len(LIMB_PARTS))]
         text = TumourText("soft tissue sarcoma", part, "extremity", modality=volume.modality)
-        return self._case(volume, scan, tumour, np.ones(scan.shape, bool), text, "extremity", None)
+        return finished_case(
+            self.rng, self.grid, volume, scan, tumour, np.ones(scan.shape, bool), text, "extremity", None
+        )
 
     def marked_tumour(self, volume: Volume) -> Case:
         """A crop round a real tumour that somebody marked in another organ."""
         voxels = np.argwhere(volume.tumour)
-        size = [int(self.rng.choice(CROPS_ROUND_LESIONS[1:]))] * 3
+        size = self._sides()
         box = crop_box_around(volume.tumour.shape, size, voxels[self.rng.integers(len(voxels))], self.rng)
-        scan, tumour = volume.intensities[box].astype(np.float32), volume.tumour[box]
+        scan, tumour = self._crop(volume, box), volume.tumour[box]
         organ = _organ_of_marked(volume)
         text = TumourText(self._tumour_kind(organ), organ, None, modality=volume.modality)
-        return self._case(volume, scan, tumour, volume.healthy[box] | tumour, text, None, organ)
+        return finished_case(self.rng, self.grid, volume, scan, tumour, volume.healthy[box] | tumour, text, None, organ)
 
     def generated(self, volume: Volume) -> Case | None:
         """A crop of another scan round one or two generated lesions, None where none fits."""
         box = crop_box(volume.intensities.shape, (LARGEST_CROP,) * 3, self.rng)
-        scan, healthy = volume.intensities[box].astype(np.float32), volume.healthy[box] & ~volume.lesion_mimic[box]
+        scan, healthy = self._crop(volume, box), volume.healthy[box] & ~volume.lesion_mimic[box]
         organs = volume.organs[box]
         scan = self._stripped(volume, scan)
         organ, kind, tissue = self._place(volume, scan, organs)
@@ -194,37 +248,44 @@ class CaseSource:
             return None
         if volume.modality == "MR" and self.rng.random() < DIMMED_SHARE:
             scan = scan * np.float32(self.rng.uniform(0.4, 0.9))
-        lesions = np.zeros(scan.shape, bool)
-        for _ in range(1 if organ is None else int(self.rng.integers(1, 3))):
-            plan = draw_lesion(
-                self.rng, tissue, volume.modality, kind, SPACING_MM, RADII_MM[kind], sequence=volume.sequence
-            )
-            if plan is not None:
-                scan, mask = apply_lesion(scan, plan, tissue)
-                lesions |= mask
-        if lesions.sum() < 20:
+        count = 1 if organ is None else int(self.rng.integers(1, 3))
+        scan, lesions = self._grown(scan, volume, kind, tissue, count)
+        if lesions.sum() < LEAST_VOXELS:
             return None
-        size = [int(self.rng.choice(CROPS_ROUND_LESIONS))] * 3
+        size = self._sides(CROPS_ROUND_LESIONS)
         voxels = np.argwhere(lesions)
         box = crop_box_around(scan.shape, size, voxels[self.rng.integers(len(voxels))], self.rng)
         scan, lesions, healthy = scan[box], lesions[box], healthy[box]
         if organ == "thigh":  # a sarcoma's place is a limb, as in the real ones
             text = TumourText("soft tissue sarcoma", "thigh", "extremity", modality=volume.modality)
-            return self._case(volume, scan, lesions, healthy | lesions, text, "extremity", None)
+            return finished_case(self.rng, self.grid, volume, scan, lesions, healthy | lesions, text, "extremity", None)
         region = None if organ else _region(volume)
         text = TumourText(self._tumour_kind(organ), organ, region, modality=volume.modality)
         if organ is None and region is None:
             text = TumourText("", None, None, modality=volume.modality)
-        return self._case(volume, scan, lesions, healthy | lesions, text, region, organ)
+        return finished_case(self.rng, self.grid, volume, scan, lesions, healthy | lesions, text, region, organ)
+
+    def _grown(
+        self, scan: np.ndarray, volume: Volume, kind: LesionKind, tissue: np.ndarray, count: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """A crop with up to `count` lesions grown in `tissue`, and where they are."""
+        lesions, spacing_mm = np.zeros(scan.shape, bool), self.grid.spacing_mm
+        for _ in range(count):
+            plan = draw_lesion(
+                self.rng, tissue, volume.modality, kind, spacing_mm, RADII_MM[kind], sequence=volume.sequence
+            )
+            if plan is not None:
+                scan, mask = apply_lesion(scan, plan, tissue)
+                lesions |= mask
+        return scan, lesions
 
     def nothing(self, volume: Volume) -> Case:
         """A crop with no tumour, half the time with generated look-alikes."""
-        side = int(self.rng.choice(CROPS_ROUND_LESIONS[1:]))
-        box = crop_box(volume.intensities.shape, (side,) * 3, self.rng)
-        scan = self._stripped(volume, volume.intensities[box].astype(np.float32))
+        box = crop_box(volume.intensities.shape, self._sides(), self.rng)
+        scan = self._stripped(volume, self._crop(volume, box))
         for _ in range(int(self.rng.integers(0, 4))):
-            tissue = tissue_mask(scan, volume.modality, self._kind(volume, scan))
-            plan = draw_mimic(self.rng, tissue, volume.modality)
+            tissue = self._tissue(scan, volume.modality, self._kind(volume, scan))
+            plan = draw_mimic(self.rng, tissue, volume.modality, self.grid.spacing_mm)
             if plan is not None:
                 scan = apply_mimic(scan, plan, tissue)
         nothing, region = np.zeros(scan.shape, bool), _region(volume)
@@ -233,8 +294,8 @@ class CaseSource:
         if tumours:
             kind, organ = tumours[self.rng.integers(len(tumours))]
             absent = TumourText(kind, organ, region, modality=volume.modality)
-        case = self._case(volume, scan, nothing, volume.healthy[box], None, region, None)
-        return replace(case, absent=absent)
+        healthy = volume.healthy[box]
+        return finished_case(self.rng, self.grid, volume, scan, nothing, healthy, None, region, None, absent)
 
     def _one_of(self, groups: dict[str, list[Volume]]) -> Volume:
         names = list(groups)
@@ -245,7 +306,7 @@ class CaseSource:
         """A brain without scalp and skull in some draws: many collections give them so."""
         if volume.body_part != "brain" or self.rng.random() > STRIPPED_SHARE:
             return scan
-        return np.where(tissue_mask(scan, "MR", LesionKind.BRAIN), scan, np.float32(0))
+        return np.where(self._tissue(scan, "MR", LesionKind.BRAIN), scan, np.float32(0))
 
     def _place(self, volume: Volume, scan: np.ndarray, organs: np.ndarray) -> tuple[str | None, LesionKind, np.ndarray]:
         """Organ, kind and tissue of the lesions of a case; the organ is None where only the region is known."""
@@ -256,67 +317,41 @@ class CaseSource:
         if present and self.rng.random() < ORGAN_SHARE:
             value = int(self.rng.choice(present))
             organ = names[value]
-            kind = {"lung": LesionKind.LUNG, "bone": LesionKind.BONE}.get(organ, LesionKind.SOFT)
+            kind = KIND_IN_ORGAN.get(organ, LesionKind.SOFT)
             return organ, kind, (organs == value) & (scan > 0.0)
         kind = self._kind(volume, scan)
         seen = {LesionKind.LUNG: "lung", LesionKind.BRAIN: "brain"}.get(kind)
-        return seen, kind, tissue_mask(scan, volume.modality, kind)
+        return seen, kind, self._tissue(scan, volume.modality, kind)
+
+    def _crop(self, volume: Volume, box: tuple[slice, ...]) -> np.ndarray:
+        """A crop of the scan, float32, in the intensities that lesions are drawn in."""
+        return self.grid.drawn(volume.intensities[box].astype(np.float32), volume.modality)
+
+    def _sides(self, sides: tuple[int, ...] = CROPS_ROUND_LESIONS[1:]) -> list[int]:
+        """One of `sides` for all axes, as the foundation can take it."""
+        side = int(self.rng.choice(sides))
+        return [side + (-side) % self.grid.multiple] * 3
+
+    def _tissue(self, scan: np.ndarray, modality: str, kind: LesionKind) -> np.ndarray:
+        """Tissue of a crop: its rules count in voxels of some 2 mm, so that a finer grid is looked at thinned out."""
+        step = max(1, round(THINNED_TO_MM / self.grid.spacing_mm))
+        if step == 1:
+            return tissue_mask(scan, modality, kind)
+        tissue = tissue_mask(scan[::step, ::step, ::step], modality, kind)
+        for axis, size in enumerate(scan.shape):
+            tissue = tissue.repeat(step, axis).take(np.arange(size), axis)
+        return tissue
 
     def _kind(self, volume: Volume, scan: np.ndarray) -> LesionKind:
         if volume.modality == "MR":
             is_brain = volume.body_part == "brain"
             return LesionKind.BRAIN if is_brain and self.rng.random() < 0.9 else LesionKind.SOFT
-        lung = tissue_mask(scan, "CT", LesionKind.LUNG)
+        lung = self._tissue(scan, "CT", LesionKind.LUNG)
         return LesionKind.LUNG if lung.mean() > 0.05 and self.rng.random() < 0.7 else LesionKind.SOFT
 
     def _tumour_kind(self, organ: str | None) -> str:
         kinds = KINDS_OF_ORGAN.get(organ or "", ("",))
         return kinds[self.rng.integers(len(kinds))]
-
-    def _case(
-        self,
-        volume: Volume,
-        scan: np.ndarray,
-        target: np.ndarray,
-        weight: np.ndarray,
-        tumour: TumourText | None,
-        region: str | None,
-        organ: str | None,
-    ) -> Case:
-        sure_share = float(weight.mean())
-        if self.rng.random() < AFFINE_SHARE:
-            scan, target, weight = self._turned(scan, target, weight)
-        for axis in (0, 1, 2):
-            if self.rng.random() < (0.5 if axis == 2 else 0.15):
-                scan, target, weight = (np.flip(array, axis) for array in (scan, target, weight))
-        scan = vary_intensities(scan, volume.modality, self.rng)
-        fill = [(0, (-n) % MULTIPLE) for n in scan.shape]
-        front = self.rng.random() < 0.5
-        fill = [(b, a) if front else (a, b) for a, b in fill]
-        return Case(
-            np.pad(scan, fill),
-            np.pad(target, fill),
-            np.pad(weight, fill),
-            volume.modality,
-            volume.sequence,
-            modality_class(volume.modality, volume.sequence),
-            tumour,
-            region,
-            organ,
-            sure_share=sure_share,
-        )
-
-    def _turned(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
-        angle, zoom = np.deg2rad(self.rng.uniform(-15, 15)), self.rng.uniform(0.85, 1.2)
-        turn = np.array([[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]]) * zoom
-        centre = (np.array(arrays[0].shape) - 1) / 2
-        offset = centre - turn @ centre
-        return tuple(
-            ndimage.affine_transform(a.astype(np.float32), turn, offset, order=1) > 0.5
-            if a.dtype == bool
-            else ndimage.affine_transform(a, turn, offset, order=1)
-            for a in arrays
-        )
 
 
 def _by_group(volumes: list[Volume]) -> dict[str, list[Volume]]:

@@ -19,8 +19,9 @@ import torch.nn.functional as functional
 
 from diffugts.foundation.autoencoder import ScanAutoencoder
 from diffugts.foundation.denoiser import HoleDenoiser
-from diffugts.foundation.features import fast_arithmetic, features_of_crops
-from diffugts.training.cases import Case, CaseSource
+from diffugts.foundation.features import fast_arithmetic, feature_channels, features_of_crops
+from diffugts.training.case import Case
+from diffugts.training.cases import CaseSource
 
 LARGEST_FEATURE = 6e4
 """Of float16 a little less than the largest number."""
@@ -42,6 +43,11 @@ class EncodedCase:
     weight: torch.Tensor
     case: Case
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its features."""
+        return sum(level.nbytes for level in self.levels.values())
+
     def sent(self) -> SentCase:
         """As it goes from one process to another: by value, so that it outlives the one that made it."""
         levels = {stride: level.numpy() for stride, level in self.levels.items()}
@@ -62,6 +68,18 @@ class Foundation:
         self.device = torch.device(device)
         self.autoencoder = ScanAutoencoder.from_pretrained(autoencoder).eval().requires_grad_(False).to(device)
         self.denoiser = HoleDenoiser.from_pretrained(denoiser).eval().requires_grad_(False).to(device)
+
+    @property
+    def channels(self) -> dict[int, int]:
+        """Stride -> channels of the features."""
+        return feature_channels(self.autoencoder, self.denoiser)
+
+    def to(self, device: torch.device | str) -> Foundation:
+        """The same foundation, moved to a device."""
+        self.device = torch.device(device)
+        self.autoencoder.to(device)
+        self.denoiser.to(device)
+        return self
 
     @torch.no_grad()
     def features(self, intensities: np.ndarray, modality_classes: list[int]) -> dict[int, torch.Tensor]:

@@ -7,15 +7,17 @@ Their seeds begin at `FIRST_SEED`, far from those of `diffugts demo`.
 from __future__ import annotations
 
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from typing import Literal
 
 import numpy as np
 
 from diffugts.generated.phantom import Body, draw_phantom
-from diffugts.scans.intensity import COMPACT_CT_CURVE, intensity_curve
+from diffugts.scans.intensity import intensity_curve
 from diffugts.training.draws import START
-from diffugts.training.volumes import SPACING_MM, Volume
+from diffugts.training.grid import TrainingGrid
+from diffugts.training.volumes import Volume
 
 PREFIX = "generated-"
 FIRST_SEED = 1000
@@ -49,20 +51,24 @@ ORGAN_NAMES: dict[int, str] = dict(enumerate(STRUCTURES, start=1))
 """Values of `Volume.organs` in generated volumes."""
 
 
-def generated_volumes(count: int, processes: int = 0) -> list[Volume]:
+def generated_volumes(count: int, processes: int = 0, grid: TrainingGrid | None = None) -> list[Volume]:
     """The first `count` generated bodies, about two seconds each; drawn by so many `processes` at once."""
-    if not processes:
-        return [generated_volume(n) for n in range(count)]
+    drawn = partial(generated_volume, grid=grid)
+    if not processes or not count:
+        return [drawn(n) for n in range(count)]
     with ProcessPoolExecutor(processes, get_context(START)) as pool:
-        return list(pool.map(generated_volume, range(count)))
+        return list(pool.map(drawn, range(count)))
 
 
-def generated_volume(number: int) -> Volume:
-    """Body `number` without lesions, cycling through `KINDS_OF_BODY`; the same every time."""
-    body, modality, sequence = KINDS_OF_BODY[number % len(KINDS_OF_BODY)]
+def generated_volume(number: int, grid: TrainingGrid | None = None) -> Volume:
+    """Body `number` without lesions, cycling through what a grid's model may be shown; the same every time."""
+    grid = grid or TrainingGrid()
+    kinds = kinds_of_body(grid)
+    body, modality, sequence = kinds[number % len(kinds)]
     seed = FIRST_SEED + number
-    phantom = draw_phantom(seed, body, modality, SPACING_MM, sequence=sequence)
-    intensities = intensity_curve(phantom.scan, COMPACT_CT_CURVE).forward(phantom.scan.voxels)
+    phantom = draw_phantom(seed, body, modality, grid.spacing_mm, sequence=sequence)
+    curve = intensity_curve(phantom.scan, grid.ct_curve, grid.mr_range)
+    intensities = curve.forward(phantom.scan.voxels)
     shape = intensities.shape
     organs = np.zeros(shape, np.uint8)
     for value, organ in ORGAN_NAMES.items():
@@ -82,4 +88,11 @@ def generated_volume(number: int) -> Volume:
         lesion_mimic=np.zeros(shape, bool),
         healthy=np.ones(shape, bool),
         organs=organs,
+        spacing_mm=grid.spacing_mm,
     )
+
+
+def kinds_of_body(grid: TrainingGrid) -> tuple[tuple[Body, Literal["CT", "MR"], str | None], ...]:
+    """Those of `KINDS_OF_BODY` that a grid's model knows; a model of MR alone is one of the head."""
+    known = tuple(kind for kind in KINDS_OF_BODY if kind[1] in grid.modalities)
+    return known if "CT" in grid.modalities else tuple(kind for kind in known if kind[0] == "head")

@@ -20,11 +20,12 @@ import SimpleITK as sitk
 
 from diffugts.errors import RequestError
 from diffugts.protocol.modality import sequence_from_words
-from diffugts.scans.intensity import COMPACT_CT_CURVE
 from diffugts.scans.scan import Geometry, Scan
-from diffugts.scans.working_grid import oriented, to_working_grid
+from diffugts.scans.working_grid import oriented
+from diffugts.training.grid import TrainingGrid
 
 SPACING_MM = 2.0
+"""The compact model's."""
 
 Part = tuple[float, float, float, float, float, float]
 
@@ -55,8 +56,11 @@ class Volume:
     """One training volume on the working grid, model intensities.
 
     `tumour` marks what a person marked as tumour; `lesion_mimic` what looks like one and is not (multiple
-    sclerosis); `healthy` where tissue may be taught as normal; `organs` small integers named by `organ_names`.
+    sclerosis); `healthy` where tissue may be taught as normal; `organs` small integers, whose names `cases.ORGANS` holds.
     All arrays (k, j, i).
+
+    A scan from elsewhere (`described_volumes`) says in `description` what its marks are called, in `organ` which organ is 1 in
+    `organs` ("" where none is), and whether it is `held_out` of training; `is_ill` where anything is marked.
     """
 
     name: str
@@ -69,6 +73,11 @@ class Volume:
     lesion_mimic: np.ndarray
     healthy: np.ndarray
     organs: np.ndarray
+    spacing_mm: float = SPACING_MM
+    description: str = ""
+    organ: str = ""
+    held_out: bool = False
+    is_ill: bool = False
 
     @property
     def is_sarcoma(self) -> bool:
@@ -80,26 +89,29 @@ class Volume:
         return self.name[:7] if self.is_sarcoma else self.name.rsplit("_", 1)[0]
 
 
-def pack_volumes(data: Path, folder: Path) -> int:
+def pack_volumes(data: Path, folder: Path, grid: TrainingGrid | None = None) -> int:
     """Bring every `train/` volume of `data` to the working grid and store it below `folder`; returns how many.
 
-    Already packed volumes are kept. Raises RequestError where `data` has no INDEX.tsv.
+    `grid` is the compact model's where none is given; scans of a kind that its model does not know are left out. Already
+    packed volumes are kept. Raises RequestError where `data` has no INDEX.tsv, or `folder` holds volumes on another grid.
     """
+    grid = grid or TrainingGrid()
     index = data / "INDEX.tsv"
     if not index.is_file():
         raise RequestError(f"'{data}' holds no INDEX.tsv. Give the folder of the training data with --data.")
-    folder.mkdir(parents=True, exist_ok=True)
+    grid.claim(folder, others="*/facts.json")
     with index.open(encoding="utf-8") as rows:
         train = [row for row in csv.DictReader(rows, delimiter="\t") if row["image"].startswith("train/")]
+    train = [row for row in train if _modality(row) in grid.modalities]
     for row in train:
         target = folder / (Path(row["image"]).name.removesuffix(".nii.gz") + ".npz")
         if not target.exists():
-            _store(_volume(data, row), target)
+            _store(_volume(data, row, grid), target)
     return len(train)
 
 
 def read_volumes(folder: Path) -> Iterator[Volume]:
-    """The packed volumes, in order of their names."""
+    """The packed volumes of a data folder with INDEX.tsv, in order of their names."""
     for path in sorted(folder.glob("*.npz")):
         with np.load(path, allow_pickle=False) as arrays:
             facts = json.loads(str(arrays["facts"]))
@@ -107,17 +119,21 @@ def read_volumes(folder: Path) -> Iterator[Volume]:
         yield Volume(**facts, **fields)
 
 
-def _volume(data: Path, row: dict[str, str]) -> Volume:
+def _modality(row: dict[str, str]) -> str:
+    return "CT" if row["modality"].startswith("CT") else "MR"
+
+
+def _volume(data: Path, row: dict[str, str], grid: TrainingGrid) -> Volume:
     name = Path(row["image"]).name.removesuffix(".nii.gz")
     image = sitk.ReadImage(str(data / row["image"]), sitk.sitkFloat32)
-    modality = "CT" if row["modality"].startswith("CT") else "MR"
+    modality = _modality(row)
     sequence = sequence_from_words(row["modality"]) if modality == "MR" else None
     scan = Scan(sitk.GetArrayFromImage(image), Geometry.of(image), modality, sequence, name)
-    grid = to_working_grid(scan, SPACING_MM, COMPACT_CT_CURVE)
-    shape = grid.geometry.shape
+    on_grid = grid.scan(scan)
+    shape = on_grid.geometry.shape
     label = np.zeros(shape, np.uint8)
     if row["label"]:
-        label = _label_on(grid.geometry, data / row["label"])
+        label = label_on(on_grid.geometry, sitk.ReadImage(str(data / row["label"]), sitk.sitkUInt8))
     is_tumour = row["tumour_label"].startswith("yes")
     is_mimic = name.startswith("MS_")
     tumour = (label > 0) if is_tumour else np.zeros(shape, bool)
@@ -128,16 +144,18 @@ def _volume(data: Path, row: dict[str, str]) -> Volume:
         sequence=sequence,
         body_part=row["body_part"],
         tissue=row["tissue"],
-        intensities=grid.intensities.astype(np.float16),
+        intensities=on_grid.intensities.astype(np.float16),
         tumour=tumour,
         lesion_mimic=(label > 0) if is_mimic else np.zeros(shape, bool),
         healthy=healthy,
         organs=label if not (is_tumour or is_mimic) else np.zeros(shape, np.uint8),
+        spacing_mm=grid.spacing_mm,
     )
 
 
-def _label_on(geometry: Geometry, path: Path) -> np.ndarray:
-    label = oriented(sitk.ReadImage(str(path), sitk.sitkUInt8))
+def label_on(geometry: Geometry, label: sitk.Image) -> np.ndarray:
+    """A label map on another grid (k, j, i): the nearest voxel's, 0 outside."""
+    label = oriented(label)
     reference = geometry.image(np.zeros(geometry.shape, np.uint8))
     return sitk.GetArrayFromImage(sitk.Resample(label, reference, sitk.Transform(), sitk.sitkNearestNeighbor, 0))
 

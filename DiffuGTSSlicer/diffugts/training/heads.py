@@ -1,0 +1,243 @@
+"""Trained heads put into a copy of the model whose foundation they were trained on.
+
+The foundation's files are copied as they are. Threshold and least anomaly score are chosen on the scans that were kept from
+training, as far as there are any with a tumour; without them the model's own stay. Nothing is fitted to residuals: the mask
+is the attention's.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+
+from diffugts.attention import AnomalyAttention
+from diffugts.descriptions.bank import EmbeddingBank, common_prompts
+from diffugts.descriptions.encoder import load_text_encoder
+from diffugts.errors import ModelError, RequestError
+from diffugts.evaluation.measures import dice
+from diffugts.foundation.features import feature_channels
+from diffugts.generated.phantom import Body, draw_phantom
+from diffugts.maisi.conversion import CARD, WITHOUT_ATTENTION
+from diffugts.models import load_pipeline
+from diffugts.pipeline import BANK_FILE, DiffuGTSPipeline
+from diffugts.preset import ModelPreset, QualityLevel
+from diffugts.refinement import RefinementWeights
+from diffugts.scans.intensity import IntensityCurve
+from diffugts.scans.scan import Geometry, Scan
+from diffugts.scans.working_grid import ScanOnGrid
+from diffugts.training.attention import all_volumes, is_held_out
+from diffugts.training.calibration import least_anomaly_score
+from diffugts.training.grid import TrainingGrid
+from diffugts.training.volumes import Volume
+
+SARCOMA, ANY_TUMOUR = "soft tissue sarcoma", "tumour"
+"""What this project's own held-out scans are asked for, and scans without a tumour."""
+
+THRESHOLDS = tuple(round(0.2 + 0.05 * n, 2) for n in range(13))
+MARKED_WHERE_NOTHING_ML = 10.0
+"""Mean volume that a threshold may mark in held-out scans without a tumour."""
+
+SEEDS = tuple(range(400, 404))
+"""Of generated bodies that no training draws and no demo shows."""
+
+BODIES: tuple[tuple[Body, str], ...] = tuple((body, "MR" if body == "head" else "CT") for body in get_args(Body))
+"""Generated bodies, tumour-free, that are asked for what is looked for, and their modality."""
+
+
+@dataclass(frozen=True)
+class HeldOutAnswer:
+    """What the attention says of one scan it was not trained on: DSC and marked volume by threshold, and the image-level score."""
+
+    name: str
+    is_ill: bool
+    dice: dict[float, float]
+    marked_ml: dict[float, float]
+    anomaly_score: float
+
+
+def assemble_heads(
+    model: Path,
+    volumes: Path,
+    attention: Path,
+    output: Path,
+    device: str = "cpu",
+    random_weights: bool = False,
+    say: Callable[[str], None] = print,
+) -> ModelPreset:
+    """Write `output`: the model in the folder `model` with the trained `attention`; returns its preset.
+
+    `volumes` are those that the attention was trained on, packed. What was measured is written beside the training's runs,
+    to `assembly.json`. `output` appears only once it is whole; a mark of random weights stays.
+
+    Raises:
+        ModelError: `model` is none, or of random weights without `random_weights`; `output` holds something already.
+        RequestError: there is no trained attention, or it was made for another foundation.
+    """
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise ModelError(f"'{output}' exists already and is not empty. Choose another folder, or remove it first.")
+    pipeline = load_pipeline(model, device, random_weights)
+    pipeline.register_modules(attention=_fitting(attention, pipeline).to(device))
+    pipeline.preset = _for_new_heads(pipeline.preset, output.name)
+    bank = pipeline.reader.bank or EmbeddingBank.build(
+        load_text_encoder(pipeline.preset.text_encoder), common_prompts()
+    )
+    pipeline.reader.bank = bank
+    answers = list(held_out_answers(pipeline, volumes, say))
+    pipeline.preset, measured = with_bounds(pipeline, answers)
+    unfinished = output.with_name(output.name + ".unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    try:
+        shutil.copytree(model, unfinished, ignore=shutil.ignore_patterns("attention"))
+        pipeline.attention.save_pretrained(unfinished / "attention")
+        pipeline.save_config(unfinished)
+        pipeline.preset.save(unfinished)
+        bank.save(unfinished / BANK_FILE)
+        _write_card(unfinished, volumes, measured)
+        if output.exists():
+            output.rmdir()
+        unfinished.rename(output)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    (volumes.parent / "assembly.json").write_text(json.dumps(measured, indent=2), encoding="utf-8")
+    say(json.dumps(measured, indent=2))
+    return pipeline.preset
+
+
+def held_out_answers(
+    pipeline: DiffuGTSPipeline, volumes: Path, say: Callable[[str], None] = print
+) -> Iterator[HeldOutAnswer]:
+    """Answers on the scans kept from training, each asked for what is marked in it or could be."""
+    for volume in all_volumes(volumes):
+        if volume.modality not in pipeline.preset.modalities:
+            continue
+        if is_held_out(volume):
+            answer = answered(pipeline, volume, volume.description or SARCOMA)
+        elif volume.body_part == "brain" and volume.healthy.all() and not volume.description:
+            answer = answered(pipeline, volume, ANY_TUMOUR)
+        else:
+            continue
+        say(f"{answer.name}: anomaly score {answer.anomaly_score:.2f}")
+        yield answer
+
+
+def answered(pipeline: DiffuGTSPipeline, volume: Volume, description: str) -> HeldOutAnswer:
+    """The attention's answer to one description on a packed volume."""
+    intensities, g = volume.intensities.astype(np.float32), volume.spacing_mm
+    k, j, i = intensities.shape
+    geometry = Geometry((i, j, k), (g, g, g), (0.0, 0.0, 0.0), (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))
+    is_ct = volume.modality == "CT"
+    curve = IntensityCurve(*pipeline.preset.ct_curve) if is_ct else IntensityCurve((0.0, 1.3), (0.0, 1.3))
+    grid = ScanOnGrid(intensities, geometry, curve, geometry, volume.modality, volume.sequence)
+    scan = Scan(intensities, geometry, volume.modality, volume.sequence, volume.name)
+    encoded = pipeline.encode_grid(scan, grid, intensities)
+    attention = pipeline.attend(encoded, [description])[0]
+    score, truth = pipeline.on_working_grid(encoded, attention.score), np.asarray(volume.tumour)
+    masks = {threshold: score > threshold for threshold in THRESHOLDS}
+    return HeldOutAnswer(
+        volume.name,
+        bool(truth.any()),
+        {threshold: dice(mask, truth) for threshold, mask in masks.items()},
+        {threshold: float(mask.sum()) * g**3 / 1000 for threshold, mask in masks.items()},
+        attention.anomaly_score,
+    )
+
+
+def with_bounds(pipeline: DiffuGTSPipeline, answers: Sequence[HeldOutAnswer]) -> tuple[ModelPreset, dict[str, Any]]:
+    """The preset with the bounds that held-out scans choose, and what was measured; as it is where none holds a tumour.
+
+    The threshold has the highest mean DSC of those that mark little in scans without a tumour. Scans without one are, for
+    the least anomaly score, generated bodies as well, asked for any tumour.
+    """
+    ill, free = [a for a in answers if a.is_ill], [a for a in answers if not a.is_ill]
+    preset = pipeline.preset
+    measured: dict[str, Any] = {"held out with a tumour": len(ill), "held out without": len(free)}
+    if not ill:
+        return preset, measured | {"threshold": preset.threshold, "least_anomaly_score": preset.least_anomaly_score}
+    means = {threshold: float(np.mean([a.dice[threshold] for a in ill])) for threshold in ill[0].dice}
+    marked = {t: float(np.mean([a.marked_ml[t] for a in free])) if free else 0.0 for t in means}
+    quiet = [t for t, volume_ml in marked.items() if volume_ml <= MARKED_WHERE_NOTHING_ML] or [max(means)]
+    threshold = max(quiet, key=lambda t: means[t])
+    absent = {a.name: a.anomaly_score for a in free} | generated_scores(pipeline)
+    present = {a.name: a.anomaly_score for a in ill}
+    bound = preset.least_anomaly_score
+    if absent:
+        bound = least_anomaly_score(list(present.values()), list(absent.values()))
+    measured |= {
+        "threshold": threshold,
+        "dice_by_threshold": {f"{t:.2f}": round(value, 4) for t, value in means.items()},
+        "marked_ml_by_threshold": {f"{t:.2f}": round(value, 2) for t, value in marked.items()},
+        "least_anomaly_score": bound,
+        "anomaly_scores_with_tumour": {name: round(value, 3) for name, value in present.items()},
+        "anomaly_scores_without": {name: round(value, 3) for name, value in absent.items()},
+    }
+    return replace(preset, threshold=threshold, least_anomaly_score=bound), measured
+
+
+def generated_scores(pipeline: DiffuGTSPipeline) -> dict[str, float]:
+    """Anomaly scores of tumour-free generated bodies of the kinds that the model knows, asked for any tumour."""
+    scores = {}
+    for body, modality in BODIES:
+        for seed in SEEDS if modality in pipeline.preset.modalities else ():
+            scan = draw_phantom(seed, body, "MR" if modality == "MR" else "CT").scan
+            scores[f"generated {body} {seed}"] = pipeline.attend(pipeline.encode(scan), [ANY_TUMOUR])[0].anomaly_score
+    return scores
+
+
+def _fitting(folder: Path, pipeline: DiffuGTSPipeline) -> AnomalyAttention:
+    """The trained attention, its weights as they will be stored. Raises RequestError where there is none that fits."""
+    if not (folder / "config.json").is_file():
+        raise RequestError(
+            f"There is no trained attention in '{folder}'. Run `diffugts train attention` with --model first."
+        )
+    attention = AnomalyAttention.from_pretrained(folder).eval().requires_grad_(False)
+    made_for = dict(zip(attention.strides, attention.config["channels"]))
+    given = feature_channels(pipeline.autoencoder, pipeline.denoiser)
+    if made_for != given:
+        raise RequestError(
+            f"The attention in '{folder}' reads features of {made_for} channels, and the foundation gives {given}. "
+            "It was trained on another model: train one on this."
+        )
+    return attention.half().float()
+
+
+def _for_new_heads(preset: ModelPreset, name: str) -> ModelPreset:
+    """A preset without what was measured of other heads; its bounds until they are chosen are those of no model in particular."""
+    plain = ModelPreset("", "")
+    levels = {
+        key: QualityLevel(level.inpaint, level.steps, level.seeds, level.mirror)
+        for key, level in preset.qualities.items()
+    }
+    return replace(
+        preset,
+        name=name,
+        title=f"{preset.title}, heads trained on other data",
+        threshold=plain.threshold,
+        least_anomaly_score=plain.least_anomaly_score,
+        refinement=RefinementWeights(),
+        qualities=levels,
+    )
+
+
+def _write_card(folder: Path, volumes: Path, measured: dict[str, Any]) -> None:
+    card = (folder / CARD).read_text(encoding="utf-8") if (folder / CARD).is_file() else f"# {folder.stem}\n"
+    grid = TrainingGrid.of_packed(volumes)
+    count, apart = 0, []
+    for volume in all_volumes(volumes):
+        count += 1
+        if is_held_out(volume):
+            apart.append(volume.name)
+    heads = f"""
+## Heads
+
+The attention was trained by `diffugts train attention` on {count - len(apart)} scans at {grid.spacing_mm:g} mm. Kept from
+training ({len(apart)}): {", ".join(apart) or "none"}. Threshold {measured["threshold"]:g}, least anomaly score
+{measured["least_anomaly_score"]:g}; {"chosen on these" if measured["held out with a tumour"] else "not chosen on any scan"}.
+Nothing else was measured of these heads.
+"""
+    (folder / CARD).write_text(card.replace(WITHOUT_ATTENTION, "").rstrip() + "\n" + heads, encoding="utf-8")
