@@ -14,6 +14,7 @@ from slicer.i18n import tr as _
 from diffugts.errors import ResultError
 from diffugts.protocol import ResultManifest, sha256_of
 from diffugts.protocol.manifest import CANCELLED, FILE_NAME
+from DiffuGTSSlicerLib.regions import load_scipy
 from DiffuGTSSlicerLib.result_files import ReadResult, read_result
 from DiffuGTSSlicerLib.volume_geometry import VolumeGeometry
 
@@ -34,7 +35,11 @@ def checked_and_read(
     descriptions: tuple[str, ...],
     geometry: VolumeGeometry,
 ) -> CheckedResult:
-    """The result in `folder`, checked as by `checked_result` and read. Raises ResultError."""
+    """The result in `folder`, checked as by `checked_result` and read. Raises ResultError.
+
+    What a first cut of it needs is loaded beside the main thread, too.
+    """
+    load_scipy()
     manifest = checked_result(folder, stated_path, stated_sha256, status, descriptions, geometry)
     return CheckedResult(manifest, read_result(manifest, geometry))
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
 ndimage = pytest.importorskip("scipy.ndimage", reason="scipy, which Slicer brings, is not installed")
 
+
 from DiffuGTSSlicerLib.regions import Regions  # noqa: E402
 from DiffuGTSSlicerLib.sparse_mask import CELL, SparseMask  # noqa: E402
 
+ROOT = Path(__file__).resolve().parents[2]
 SHAPE = (50, 61, 47)
 
 
@@ -36,6 +43,7 @@ def test_regions_are_those_of_the_whole_mask(seed: int, density: float):
         one = whole(regions.union(np.arange(count) == number))
         (label,) = np.unique(labels[one])
         assert np.array_equal(one, labels == label)
+        assert regions.sizes[number] == one.sum()
 
 
 def test_what_touches_only_at_a_corner_of_two_cells_is_one_region():
@@ -52,3 +60,39 @@ def test_all_regions_together_are_the_mask_and_none_of_them_is_nothing():
     everything = np.ones(len(regions.sizes), bool)
     assert np.array_equal(whole(regions.union(everything)), whole(mask))
     assert regions.union(~everything).count == 0
+
+
+READS_A_RESULT = """
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import host
+
+host.start()
+from made_results import write_result
+from made_volumes import SHAPE, matrix
+
+from diffugts.protocol import sha256_of
+from DiffuGTSSlicerLib.result_check import checked_and_read
+from DiffuGTSSlicerLib.volume_geometry import VolumeGeometry
+
+folder = Path(sys.argv[1])
+to_ras = matrix("oblique")
+write_result(folder, SHAPE, np.diag([-1.0, -1.0, 1.0, 1.0]) @ to_ras, ("liver tumour",))
+told = folder / "result.json"
+before = "scipy.ndimage" in sys.modules
+geometry = VolumeGeometry.of(SHAPE[::-1], to_ras)
+checked_and_read(folder, str(told), sha256_of(told), "done", ("liver tumour",), geometry)
+print(before, "scipy.ndimage" in sys.modules)
+"""
+
+
+def test_what_finds_regions_is_loaded_while_a_result_is_read(host, tmp_path: Path):
+    """That is done beside the main thread; a first cut would load it, a third of a second, on the main thread."""
+    folders = [ROOT / "Testing", ROOT / "Testing" / "slicer", ROOT / "DiffuGTSSlicer"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, folders))}
+    asked = [sys.executable, "-c", READS_A_RESULT, tmp_path / "result"]
+    done = subprocess.run(asked, env=environment, capture_output=True, text=True)
+    assert done.stdout.split() == ["False", "True"], done.stderr
