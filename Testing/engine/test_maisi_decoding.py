@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from math import prod
+
 import pytest
 import torch
 
-from diffugts.foundation.autoencoder import ScanAutoencoder
+from diffugts.foundation import decoding
+from diffugts.foundation.autoencoder import CELL, ScanAutoencoder
 from diffugts.foundation.axes import box_to_network, from_network, to_network
 from diffugts.foundation.decoding import decode_box
+from diffugts.foundation.memory import BYTES_PER_CHANNEL_VOXEL, tile_voxels
+from diffugts.foundation.tiles import tiles
 
 SIZE = (26, 24, 30)
 MIDDLE = (slice(11, 14), slice(10, 13), slice(12, 16))
@@ -81,6 +87,53 @@ def test_tiles_of_a_box_equal_the_box_in_one(autoencoder, latents) -> None:
     in_one, cut = decode_box(autoencoder, latents, box), decode_box(autoencoder, latents, box, tile_voxels=300_000)
     # bfloat16, whose rounding depends on the shape.
     assert abs(in_one - cut).max() < 0.05 * abs(in_one).max()
+
+
+@torch.no_grad()
+def test_no_tile_is_larger_than_its_bound_halo_included_and_all_equal_the_box_in_one(
+    autoencoder: ScanAutoencoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    latents = torch.randn(1, 4, 36, 36, 36, generator=torch.Generator().manual_seed(3))
+    box, halo = (slice(12, 24), slice(12, 24), slice(12, 24)), autoencoder.decoder_reach
+    seen: list[int] = []
+    decode_part = autoencoder.decode_part
+
+    def watched(wide: torch.Tensor, part: tuple[slice, slice, slice]) -> torch.Tensor:
+        seen.append(wide[0, 0].numel() * CELL**3)
+        return decode_part(wide, part)
+
+    monkeypatch.setattr(autoencoder, "decode_part", watched)
+    monkeypatch.setattr(decoding, "fast_arithmetic", lambda _: nullcontext())  # bfloat16 rounds by the shape
+    in_one = decode_box(autoencoder, latents, box)
+    assert seen == [((12 + 2 * halo) * CELL) ** 3]
+    bound = int(0.6 * seen.pop())
+    cut = decode_box(autoencoder, latents, box, tile_voxels=bound)
+    assert len(seen) > 1 and max(seen) <= bound
+    assert abs(in_one - cut).max() < 1e-4 * in_one.std()
+
+
+def test_however_little_memory_there_is_not_all_of_the_arithmetic_goes_into_halos(
+    autoencoder: ScanAutoencoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cores: list[list[int]] = []
+
+    def counted(_wide: torch.Tensor, part: tuple[slice, slice, slice]) -> torch.Tensor:
+        cores.append([s.stop - s.start for s in part])
+        return torch.zeros(1, 1, *(CELL * n for n in cores[-1]))
+
+    monkeypatch.setattr(autoencoder, "decode_part", counted)
+    decode_box(autoencoder, torch.zeros(1, 4, 36, 36, 36), (slice(12, 24),) * 3, tile_voxels=1)
+    assert cores == [[4, 4, 4]] * 3**3
+
+
+def test_in_low_memory_mode_a_region_of_100_mm_is_decoded_in_3_gigabytes() -> None:
+    """At 1 mm, inside a larger scan, by the full-size decoder: in one part it would be 8.9 GB."""
+    channels, halo, cells = 64, ScanAutoencoder(**MAISI).decoder_reach, 25
+    bound = tile_voxels(channels, CELL * halo, 10**12, low_memory=True)
+    cut = tiles((cells,) * 3, bound // CELL**3, halo, 1, ((50, 50),) * 3)
+    largest = max(prod(w.stop - w.start for w in tile.wide) for tile in cut) * CELL**3
+    assert largest * channels * BYTES_PER_CHANNEL_VOXEL < 3.3e9
+    assert ((cells + 2 * halo) * CELL) ** 3 * channels * BYTES_PER_CHANNEL_VOXEL > 8.9e9
 
 
 def test_a_box_goes_where_its_volume_goes() -> None:

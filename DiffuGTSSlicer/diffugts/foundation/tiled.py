@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from diffugts.foundation.autoencoder import ScanAutoencoder
+from diffugts.foundation.autoencoder import CELL, ScanAutoencoder
 from diffugts.foundation.decoding import decode_box
 from diffugts.foundation.denoiser import HoleDenoiser
 from diffugts.foundation.features import Check, ScanFeatures, read_features, read_latents
@@ -46,11 +46,14 @@ class TiledFoundation:
         return latents, self._notes(intensities, chosen, used)
 
     def decoded(self, latents: torch.Tensor, box: tuple[slice, slice, slice], check: Check | None = None) -> np.ndarray:
-        """Model intensities (k, j, i) of a box of latent cells."""
-        decoded, _ = in_tiles_that_fit(
-            lambda most: decode_box(self.autoencoder, latents, box, check, most),
-            self._voxels(free_memory(self._device)),
-        )
+        """Model intensities (k, j, i) of a box of latent cells.
+
+        A box is decoded in one part where its halo allows: cut up, most of the arithmetic would go into halos. So its tiles
+        are the large ones that only a GPU takes for whole scans, unless memory is short or `low_memory` is asked for.
+        """
+        channels, halo = int(self.autoencoder.config["channels"][0]), CELL * self.autoencoder.decoder_reach
+        chosen = tile_voxels(channels, halo, free_memory(self._device), self.low_memory, gpu=True)
+        decoded, _ = in_tiles_that_fit(lambda most: decode_box(self.autoencoder, latents, box, check, most), chosen)
         return decoded
 
     @property

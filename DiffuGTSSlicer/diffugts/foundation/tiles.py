@@ -12,10 +12,15 @@ MOST_CUTS = 16
 
 Box = tuple[slice, slice, slice]
 
+NOTHING_AROUND = ((0, 0), (0, 0), (0, 0))
+
 
 @dataclass(frozen=True)
 class Tile:
-    """`core`, the part of the volume this tile answers for, and `wide`, the part the network must see; slices (k, j, i)."""
+    """`core`, the part of the volume this tile answers for, and `wide`, the part the network must see; slices (k, j, i).
+
+    Where there is more around the volume, `wide` begins below 0 or ends beyond its size.
+    """
 
     core: Box
     wide: Box
@@ -27,13 +32,16 @@ class Tile:
         return k, j, i
 
 
-def tiles(size: Sequence[int], most: int, halo: int, step: int) -> list[Tile]:
+def tiles(
+    size: Sequence[int], most: int, halo: int, step: int, around: Sequence[tuple[int, int]] = NOTHING_AROUND
+) -> list[Tile]:
     """Tiles whose cores make up a volume of `size` (k, j, i), none wider than `most` elements with its halo.
 
-    Cores begin at multiples of `step`. Among the ways to cut, the one with the least to compute is taken; where none is
-    small enough, the one with the smallest tiles.
+    Cores begin at multiples of `step`. `around` are the elements before and after the volume, along each axis, that halos
+    reach into. Among the ways to cut, the one with the least to compute is taken; where none is small enough, the one with
+    the smallest tiles.
     """
-    cuts = [_cuts(n, halo, step) for n in size]
+    cuts = [_cuts(n, halo, step, beyond) for n, beyond in zip(size, around)]
     choices = list(itertools.product(*cuts))
     fitting = [c for c in choices if math.prod(_widest(axis) for axis in c) <= most]
     best = (
@@ -48,15 +56,16 @@ Cut = list[tuple[slice, slice]]
 """One axis cut into (core, wide) pieces."""
 
 
-def _cuts(size: int, halo: int, step: int) -> list[Cut]:
+def _cuts(size: int, halo: int, step: int, around: tuple[int, int]) -> list[Cut]:
     thicknesses = {math.ceil(size / count / step) * step for count in range(1, MOST_CUTS + 1)}
-    return [list(_pieces(size, thickness, halo)) for thickness in sorted(thicknesses, reverse=True)]
+    return [list(_pieces(size, thickness, halo, around)) for thickness in sorted(thicknesses, reverse=True)]
 
 
-def _pieces(size: int, thickness: int, halo: int) -> Iterator[tuple[slice, slice]]:
+def _pieces(size: int, thickness: int, halo: int, around: tuple[int, int]) -> Iterator[tuple[slice, slice]]:
+    before, after = around
     for start in range(0, size, thickness):
         stop = min(start + thickness, size)
-        yield slice(start, stop), slice(max(0, start - halo), min(size, stop + halo))
+        yield slice(start, stop), slice(max(-before, start - halo), min(size + after, stop + halo))
 
 
 def _widest(cut: Cut) -> int:
