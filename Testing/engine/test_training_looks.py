@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from diffugts.calibration import Calibration
+from diffugts.generated.phantom import Phantom, draw_phantom
 from diffugts.preset import ModelPreset
+from diffugts.training import looks
 from diffugts.training.assembly import MARKED_WHERE_NOTHING_ML, best_threshold, calibrated, held_out_scan
 from diffugts.training.generated_volumes import generated_volume
 from diffugts.training.looks import Look, encoded_volume, looks_at
@@ -29,15 +31,36 @@ def volume():
 
 def test_one_encoding_gives_both_looks_as_the_quality_levels_would_see_them(volume) -> None:
     pipeline = small_pipeline()
-    looks = looks_at(pipeline, volume, TEXT)
-    for mirror, look in looks.items():
+    both = looks_at(pipeline, volume, TEXT)
+    for mirror, look in both.items():
         encoded = encoded_volume(pipeline, volume, mirror)
         attention = pipeline.attend(encoded, [TEXT])[0]
         assert (encoded.mirrored is not None) == mirror
         assert np.array_equal(look.score, pipeline.on_working_grid(encoded, attention.score))
         assert look.anomaly_score == attention.anomaly_score and look.whole.highest == look.score.max()
         assert (look.name, look.patient) == ("STS_003_CT", "STS_003") and look.truth is volume.tumour
-    assert not np.array_equal(looks[False].score, looks[True].score)
+    assert not np.array_equal(both[False].score, both[True].score)
+
+
+def test_generated_bodies_are_looked_at_with_their_lesion_and_without_it_as_volumes_are(monkeypatch) -> None:
+    """Their highest score is that of the interpolated map, which is what a user's verdict follows."""
+    pipeline = small_pipeline()
+    scan = draw_phantom(0, "thigh", "CT", size=(32, 32, 32)).scan
+    monkeypatch.setattr(looks, "demo_case", lambda seed, body: (scan, None, TEXT))
+    monkeypatch.setattr(
+        pipeline, "on_working_grid", lambda encoded, score: score * np.float32(0.9)
+    )  # as if it smoothed
+    other = scan.with_voxels(scan.voxels[::-1].copy())
+    monkeypatch.setattr(looks, "draw_phantom", lambda *asked: Phantom(other, None, {}))
+    found = looks.looks_at_generated_bodies(pipeline, [7])
+    for bodies, shown in zip(found, (scan, other), strict=True):
+        for mirror, named in bodies.items():
+            encoded = pipeline.encode(shown, mirror=mirror)
+            attention = pipeline.attend(encoded, [TEXT])[0]
+            expected = float(pipeline.on_working_grid(encoded, attention.score).max())
+            assert len(named) == 4 and named["generated head 7"].highest == expected
+            assert named["generated head 7"].anomaly == attention.anomaly_score
+    assert found[0][True] != found[0][False] and found[0][True] != found[1][True]
 
 
 def test_residuals_are_fitted_on_what_standard_sees_scaled_and_cut_as_it_does(volume) -> None:

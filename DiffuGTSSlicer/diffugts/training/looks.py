@@ -58,9 +58,8 @@ def looks_at(pipeline: DiffuGTSPipeline, volume: Volume, description: str) -> di
     """The attention's answers to one description on a packed volume: without and with the mirrored scan."""
     looks = {}
     for mirror, encoded in _both(encoded_volume(pipeline, volume, mirror=True)).items():
-        attention = pipeline.attend(encoded, [description])[0]
-        score = pipeline.on_working_grid(encoded, attention.score)
-        looks[mirror] = Look(volume.name, volume.patient, score, volume.tumour, attention.anomaly_score)
+        score, anomaly_score = _seen(pipeline, encoded, description)
+        looks[mirror] = Look(volume.name, volume.patient, score, volume.tumour, anomaly_score)
     return looks
 
 
@@ -76,10 +75,15 @@ def looks_at_generated_bodies(
             healthy = draw_phantom(seed, body, "MR" if diseased.modality == "MR" else "CT").scan
             for scan, found in ((diseased, present), (healthy, absent)):
                 for mirror, encoded in _both(pipeline.encode(scan, mirror=True)).items():
-                    attention = pipeline.attend(encoded, [description])[0]
-                    highest = float(attention.score.max())
-                    found[mirror][f"generated {body} {seed}"] = WholeScan(highest, attention.anomaly_score)
+                    score, anomaly_score = _seen(pipeline, encoded, description)
+                    found[mirror][f"generated {body} {seed}"] = WholeScan(float(score.max()), anomaly_score)
     return present, absent
+
+
+def _seen(pipeline: DiffuGTSPipeline, encoded: EncodedScan, description: str) -> tuple[np.ndarray, float]:
+    """Unscaled score on the working grid, where peaks are lower than on the attention's own, and image-level score."""
+    attention = pipeline.attend(encoded, [description])[0]
+    return pipeline.on_working_grid(encoded, attention.score), attention.anomaly_score
 
 
 def _both(encoded: EncodedScan) -> dict[bool, EncodedScan]:
