@@ -231,7 +231,11 @@ class DescribeSection:
                 cost = _("The worker still knows this scan: a further description is quick.") + f" {cost}"
             lines += [cost] if cost else []
             if orders[0].device == OTHER_MACHINE:
-                lines.append(_("It is computed on another machine: the volume and the descriptions are sent there."))
+                one = _("It is computed on another machine: the volume and the descriptions are sent there.")
+                all_of_them = _(
+                    "They are computed on another machine: the volumes and the descriptions are sent there."
+                )
+                lines.append(all_of_them if several else one)
         self._ui.preflightLabel.text = "\n".join(lines)
         self._ui.preflightLabel.visible = bool(lines)
 

@@ -11,19 +11,20 @@ from slicer.i18n import tr as _
 
 from DiffuGTSSlicerLib.correcting import Correcting
 from DiffuGTSSlicerLib.exported_table import with_suffix_csv
-from DiffuGTSSlicerLib.finding_rows import FindingRow, FindingRows, corrections_in_words
+from DiffuGTSSlicerLib.finding_rows import FindingRow, FindingRows, corrections_in_words, scan_of_result
 from DiffuGTSSlicerLib.findings_table import FindingsTable
 from DiffuGTSSlicerLib.job import Order
 from DiffuGTSSlicerLib.lesion_export import add_table_node, lesion_table_of
 from DiffuGTSSlicerLib.lesion_table import write_csv
 from DiffuGTSSlicerLib.open_finding import OpenFinding
-from DiffuGTSSlicerLib.provenance import methods_paragraph
+from DiffuGTSSlicerLib.provenance import VOLUME_REFERENCE, methods_paragraph
 from DiffuGTSSlicerLib.regions import load_scipy
 from DiffuGTSSlicerLib.score_field import ScoreFields
 from DiffuGTSSlicerLib.score_overlay import ScoreOverlay
 from DiffuGTSSlicerLib.shortcuts import Shortcuts
 from DiffuGTSSlicerLib.spoken_errors import says_errors
 from DiffuGTSSlicerLib.stored_run import order_again
+from DiffuGTSSlicerLib.volume_view import show_volume_of
 
 REFRESH_AFTER_MS = 80
 """Rows and lesions are read anew once the scene has been left alone for this long."""
@@ -91,8 +92,6 @@ class FindingsSection(slicer.util.VTKObservationMixin):
         row = next((row for row in self._table.rows if row.key == key), None)
         if row is None:
             return
-        if self._overlay.shown_map_id() not in ("", *(each.map_id for each in self._rows_of(row.result))):
-            self._overlay.hide()  # another scan's map would lie over this one
         self._table.select(key)
         self._choose(row)
         self._correcting.go_to_first()
@@ -153,8 +152,16 @@ class FindingsSection(slicer.util.VTKObservationMixin):
     def _choose(self, row: FindingRow) -> None:
         self._chosen = row.key
         self.say("")
+        show_volume_of(self._scene, row.result)
+        shown = self._scene.GetNodeByID(self._overlay.shown_map_id())
+        if shown is not None and shown.GetNodeReferenceID(VOLUME_REFERENCE) != self._volume_id_of(row):
+            self._overlay.hide()  # another scan's map would lie over this one
         self._open(row)
         self._on_chosen(*row.key)
+
+    def _volume_id_of(self, row: FindingRow) -> str | None:
+        volume = scan_of_result(self._scene, row.result)
+        return volume.GetID() if volume is not None else None
 
     @says_errors
     def _open(self, row: FindingRow | None) -> None:

@@ -65,7 +65,7 @@ class SeveralVolumes(VTKObservationMixin):
         """Tick these volumes. `said` are sentences on volumes by their IDs, read where the mouse is held over one."""
         self._chosen = tuple(node.GetID() for node in chosen)
         self._tips = {identifier: "\n".join(sentences) for identifier, sentences in (said or {}).items()}
-        self.fill()
+        self._show_ticks()  # never another list from here: this is called while Qt is telling of a tick in this one
 
     def fill(self) -> None:
         """List the scans that are in the scene now."""
@@ -74,23 +74,29 @@ class SeveralVolumes(VTKObservationMixin):
         nodes = list(scans_of(self._scene))
         self._names.watch(*nodes)
         listed = [(node.GetID(), node.GetName()) for node in nodes]
-        volumes = self._ui.volumesList
-        volumes.blockSignals(True)
         if listed != self._listed:
             self._listed = listed
+            volumes = self._ui.volumesList
+            volumes.blockSignals(True)
             volumes.clear()
             for _identifier, name in listed:
                 item = qt.QListWidgetItem(name, volumes)
                 item.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsUserCheckable)
+            volumes.blockSignals(False)
             row_px = volumes.fontMetrics().height() + ROW_SPACE_PX
             volumes.setFixedHeight(min(max(len(listed), 1), ROWS_SHOWN) * row_px + 2 * volumes.frameWidth)
-        for number, (identifier, name) in enumerate(listed):
+        self._show_ticks()
+
+    def _show_ticks(self) -> None:
+        volumes = self._ui.volumesList
+        volumes.blockSignals(True)
+        for number, (identifier, name) in enumerate(self._listed):
             item = volumes.item(number)
             item.setCheckState(qt.Qt.Checked if identifier in self._chosen else qt.Qt.Unchecked)
             item.setToolTip(tooltip("\n".join(filter(None, (name, self._tips.get(identifier, ""))))))
         volumes.blockSignals(False)
-        count = sum(identifier in self._chosen for identifier, _name in listed)
-        self._ui.severalGroup.visible = len(listed) > 1 or count > 0
+        count = sum(identifier in self._chosen for identifier, _name in self._listed)
+        self._ui.severalGroup.visible = len(self._listed) > 1 or count > 0
         title = _("Several volumes: {count} ticked").format(count=count)
         self._ui.severalGroup.title = title if count else _("Several volumes")
 

@@ -87,7 +87,7 @@ def test_the_panel_with_several_volumes(host, panel, environment):
     panel.ui.descriptionsEdit.setPlainText("hypodense liver metastasis\nliver cyst")
     panel.ui.severalGroup.collapsed = False
     panel.ui.tickAllButton.click()
-    host.process_events(100)
+    host.wait_until(lambda: panel.ui.segmentButton.enabled)
     drawn(host, panel, "8-several-ticked")
     environment.mode = "slow"
     panel.ui.segmentButton.click()

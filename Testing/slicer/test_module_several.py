@@ -31,11 +31,22 @@ def load(panel, host, names=NAMES) -> list:
     return volumes
 
 
-def tick(panel, *names: str) -> None:
+def tick(host, panel, *names: str) -> None:
     volumes = panel.ui.volumesList
     for number in range(volumes.count):
         if volumes.item(number).text() in names:
             volumes.item(number).setCheckState(qt.Qt.Checked)
+    until_looked_at(host, panel)
+
+
+def tick_all(host, panel) -> None:
+    panel.ui.tickAllButton.click()
+    until_looked_at(host, panel)
+
+
+def until_looked_at(host, panel) -> None:
+    """On a busy machine several turns of the event loop are needed to look at all volumes."""
+    host.wait_until(lambda: "Looking at the volumes" not in panel.ui.segmentButton.toolTip, PATIENCE_S)
 
 
 def ticked(panel) -> list[str]:
@@ -43,7 +54,8 @@ def ticked(panel) -> list[str]:
     return [item.text() for item in items if item.checkState() == qt.Qt.Checked]
 
 
-def start(panel) -> tuple:
+def start(host, panel) -> tuple:
+    until_looked_at(host, panel)
     assert panel.ui.segmentButton.enabled, panel.ui.segmentButton.toolTip
     before = panel.logic.jobs.unfinished
     panel.ui.segmentButton.click()
@@ -73,14 +85,14 @@ def test_the_group_is_seen_only_where_there_are_several_scans_and_lists_no_resul
     assert panel.ui.severalGroup.collapsed
     panel.ui.volumeSelector.setCurrentNode(load(panel, host, ("CT two",))[0])
     assert not panel.ui.severalGroup.isHidden()
-    until_over(host, start(panel))
+    until_over(host, start(host, panel))
     assert slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")[-1].GetAttribute(RESULT)
     assert [panel.ui.volumesList.item(n).text() for n in range(panel.ui.volumesList.count)] == ["CT one", "CT two"]
 
 
 def test_renamed_deleted_and_new_volumes_are_followed_and_ticks_stay(host, panel):
     one, two, _three = load(panel, host)
-    tick(panel, "CT one", "CT three")
+    tick(host, panel, "CT one", "CT three")
     one.SetName("CT first")
     slicer.mrmlScene.RemoveNode(two)
     made_volume(name="CT four")
@@ -95,7 +107,7 @@ def test_renamed_deleted_and_new_volumes_are_followed_and_ticks_stay(host, panel
 
 def test_all_and_none(host, panel):
     load(panel, host)
-    panel.ui.tickAllButton.click()
+    tick_all(host, panel)
     assert ticked(panel) == list(NAMES) and panel.ui.segmentButton.text == "Segment 3 volumes"
     panel.ui.tickNoneButton.click()
     assert ticked(panel) == [] and panel.ui.segmentButton.text == "Segment"
@@ -106,8 +118,8 @@ def test_one_click_gives_a_job_for_each_with_the_same_choices_and_one_table(host
     volumes = load(panel, host)
     panel.ui.volumeSelector.setCurrentNode(volumes[1])
     panel.ui.seedField.setValue(5)
-    tick(panel, "CT three", "CT one")
-    jobs = start(panel)
+    tick(host, panel, "CT three", "CT one")
+    jobs = start(host, panel)
     assert [job.order.volume_name for job in jobs] == ["CT one", "CT three"], "in the order of the scene"
     assert {(job.order.descriptions, job.order.seed) for job in jobs} == {(("liver tumour", "cyst"), 5)}
     assert panel.ui.segmentButton.text == "Cancel", "what is asked is under way"
@@ -128,7 +140,7 @@ def test_one_click_gives_a_job_for_each_with_the_same_choices_and_one_table(host
 def test_the_volume_chosen_above_is_segmented_where_nothing_is_ticked(host, panel):
     volumes = load(panel, host)
     panel.ui.volumeSelector.setCurrentNode(volumes[2])
-    jobs = start(panel)
+    jobs = start(host, panel)
     assert [job.order.volume_name for job in jobs] == ["CT three"] and jobs[0].companions == ()
     until_over(host, jobs)
     assert panel.ui.volumesCollapsibleButton.isHidden(), "there is nothing to say of more than one volume"
@@ -137,8 +149,8 @@ def test_the_volume_chosen_above_is_segmented_where_nothing_is_ticked(host, pane
 def test_progress_names_the_volume_and_its_place_and_each_can_be_cancelled(host, panel, environment):
     environment.mode = "slow"
     load(panel, host)
-    panel.ui.tickAllButton.click()
-    jobs = start(panel)
+    tick_all(host, panel)
+    jobs = start(host, panel)
     host.wait_until(lambda: jobs[0].progress.done >= 3, PATIENCE_S)
     assert panel.ui.progressLabel.text.startswith("CT one, 1 of 3 · Looking at the scan ")
     tree = panel.ui.jobsTree
@@ -157,9 +169,9 @@ def test_progress_names_the_volume_and_its_place_and_each_can_be_cancelled(host,
 def test_all_are_cancelled_with_one_click_and_none_begins_meanwhile(host, panel, environment):
     environment.mode = "slow"
     load(panel, host)
-    panel.ui.tickAllButton.click()
+    tick_all(host, panel)
     assert panel.ui.cancelAllButton.isHidden()
-    jobs = start(panel)
+    jobs = start(host, panel)
     host.wait_until(lambda: jobs[0].progress.done >= 3, PATIENCE_S)
     begun = set()
     for job in jobs[1:]:
@@ -174,8 +186,8 @@ def test_all_are_cancelled_with_one_click_and_none_begins_meanwhile(host, panel,
 def test_what_failed_is_in_the_table_with_its_sentence_and_the_others_are_done(host, panel, environment):
     environment.mode = "unhurried"
     volumes = load(panel, host)
-    panel.ui.tickAllButton.click()
-    jobs = start(panel)
+    tick_all(host, panel)
+    jobs = start(host, panel)
     host.wait_until(lambda: jobs[0].progress.stage == "encoding" or jobs[0].state.over, PATIENCE_S)
     slicer.mrmlScene.RemoveNode(volumes[1])
     until_over(host, jobs)
@@ -191,12 +203,12 @@ def test_what_failed_is_in_the_table_with_its_sentence_and_the_others_are_done(h
 def test_a_failure_is_forgotten_when_its_volume_is_segmented_again(host, panel, environment):
     environment.mode = "killed"
     load(panel, host, NAMES[:2])
-    panel.ui.tickAllButton.click()
-    until_over(host, start(panel))
+    tick_all(host, panel)
+    until_over(host, start(host, panel))
     assert table(panel)[0][1].startswith("failed: The worker ended in the middle of the job")
     panel.ui.tickNoneButton.click()
-    tick(panel, "CT one")
-    until_over(host, start(panel))
+    tick(host, panel, "CT one")
+    until_over(host, start(host, panel))
     assert [row[:3] for row in table(panel)[:2]] == [["CT one", "liver tumour", "found"], ["", "cyst", "found"]]
     assert len(table(panel)) == 4
 
@@ -204,8 +216,8 @@ def test_a_failure_is_forgotten_when_its_volume_is_segmented_again(host, panel, 
 def test_what_a_cancelled_job_left_undone_has_a_row_also_in_a_saved_scene(host, panel, environment, tmp_path: Path):
     environment.mode = "keeps"
     load(panel, host, NAMES[:2])
-    panel.ui.tickAllButton.click()
-    jobs = start(panel)
+    tick_all(host, panel)
+    jobs = start(host, panel)
     host.wait_until(lambda: jobs[0].progress.stage == "encoding", PATIENCE_S)
     panel.ui.segmentButton.click()
     until_over(host, jobs)
@@ -226,8 +238,8 @@ def test_what_a_cancelled_job_left_undone_has_a_row_also_in_a_saved_scene(host, 
 def test_the_scene_closed_cancels_all_and_nothing_of_it_is_left_in_the_panel(host, panel, environment):
     environment.mode = "slow"
     load(panel, host)
-    panel.ui.tickAllButton.click()
-    jobs = start(panel)
+    tick_all(host, panel)
+    jobs = start(host, panel)
     host.wait_until(lambda: jobs[0].progress.stage == "encoding", PATIENCE_S)
     slicer.mrmlScene.Clear(0)
     until_over(host, jobs)
@@ -241,12 +253,12 @@ def test_a_region_holds_for_the_chosen_volume_alone_and_this_is_said(host, panel
     panel.ui.volumeSelector.setCurrentNode(volumes[0])
     roi = panel.ui.roiSelector.addNode()
     host.wait_until(lambda: panel.ui.segmentButton.enabled)
-    panel.ui.tickAllButton.click()
+    tick_all(host, panel)
     said = "The region holds for 'CT one' alone; the other volumes are searched as a whole."
     assert said in panel.ui.preflightLabel.text
     assert [order.region is not None for order in panel.describeSection.orders()] == [True, False, False]
     panel.ui.tickNoneButton.click()
-    tick(panel, "CT two", "CT three")
+    tick(host, panel, "CT two", "CT three")
     assert "which is not ticked: it is not used" in panel.ui.preflightLabel.text
     panel.ui.roiSelector.setCurrentNode(None)
     assert "region" not in panel.ui.preflightLabel.text
@@ -258,7 +270,7 @@ def test_what_does_not_fit_is_said_of_each_volume_and_nothing_is_started_while_o
     made_volume("anisotropic", name="CT coarse")
     made_volume(name="CT flat", shape=(3, 20, 24))
     host.process_events(250)
-    panel.ui.tickAllButton.click()
+    tick_all(host, panel)
     host.process_events(100)
     lines = panel.ui.preflightLabel.text.splitlines()
     assert any(line.startswith("⚠ CT coarse: Slices are 7.5 mm apart") for line in lines), lines
@@ -267,6 +279,7 @@ def test_what_does_not_fit_is_said_of_each_volume_and_nothing_is_started_while_o
     flat = panel.ui.volumesList.item(4)
     assert "24 x 20 x 3 voxels" in flat.toolTip()
     flat.setCheckState(qt.Qt.Unchecked)
+    until_looked_at(host, panel)
     assert panel.ui.segmentButton.text == "Segment 4 volumes" and panel.ui.segmentButton.enabled
     assert "4 volumes, one after the other. Takes about" in panel.ui.preflightLabel.text
 
@@ -275,8 +288,7 @@ def test_many_lines_are_shortened_and_the_list_has_the_rest(host, panel):
     for number in range(12):
         made_volume("anisotropic", name=f"CT {number}")
     load(panel, host, ())
-    panel.ui.tickAllButton.click()
-    host.wait_until(lambda: "Looking" not in panel.ui.segmentButton.toolTip, 10)
+    tick_all(host, panel)
     lines = panel.ui.preflightLabel.text.splitlines()
     assert len(lines) <= 8 and "more: hold the mouse over the volumes in the list" in panel.ui.preflightLabel.text
     assert "Slices are 7.5 mm apart" in panel.ui.volumesList.item(11).toolTip()
@@ -285,8 +297,8 @@ def test_many_lines_are_shortened_and_the_list_has_the_rest(host, panel):
 def test_a_later_result_does_not_take_away_the_one_that_is_looked_at(host, panel, environment):
     environment.mode = "unhurried"
     volumes = load(panel, host)
-    panel.ui.tickAllButton.click()
-    jobs = start(panel)
+    tick_all(host, panel)
+    jobs = start(host, panel)
     host.wait_until(lambda: jobs[0].state.over, PATIENCE_S)
     chosen = panel.findingsSection._chosen
     assert chosen == (jobs[0].name, "finding_1")
@@ -299,8 +311,8 @@ def test_a_later_result_does_not_take_away_the_one_that_is_looked_at(host, panel
 
 def test_choosing_a_row_shows_its_volume_with_its_result(host, panel):
     volumes = load(panel, host)
-    panel.ui.tickAllButton.click()
-    jobs = start(panel)
+    tick_all(host, panel)
+    jobs = start(host, panel)
     until_over(host, jobs)
     rows = panel.volumesSection.ui.volumesTable
     rows.selectRow(3)  # CT two, cyst
@@ -318,12 +330,24 @@ def test_choosing_a_row_shows_its_volume_with_its_result(host, panel):
         next(n for n in range(findings.rowCount) if findings.item(n, 0).text().startswith("CT three")) + 1
     )
     assert rows.currentRow() == 4, "what is chosen below is marked above"
+    assert red.GetBackgroundVolumeID() == volumes[2].GetID(), "its lesions are not looked for in another scan"
+
+
+def test_a_volume_without_results_stays_behind_the_findings(host, panel):
+    """A fused PET, say: the user has put it there."""
+    volumes = load(panel, host)
+    tick(host, panel, "CT one", "CT two")
+    until_over(host, start(host, panel))
+    red = slicer.app.layoutManager().sliceWidget("Red").sliceLogic().GetSliceCompositeNode()
+    red.SetBackgroundVolumeID(volumes[2].GetID())
+    panel.findingsSection.ui.findingsTable.selectRow(2)
+    assert red.GetBackgroundVolumeID() == volumes[2].GetID()
 
 
 def test_another_volumes_map_is_taken_away_when_a_row_is_chosen(host, panel):
     load(panel, host, NAMES[:2])
-    panel.ui.tickAllButton.click()
-    jobs = start(panel)
+    tick_all(host, panel)
+    jobs = start(host, panel)
     until_over(host, jobs)
     panel.findingsSection._overlay.show(slicer.mrmlScene.GetNodeByID(jobs[0].result.score_map_ids[0]))
     panel.volumesSection.ui.volumesTable.selectRow(1)
@@ -346,8 +370,8 @@ def test_the_csv_has_the_cohorts_columns_and_a_line_for_every_lesion_and_failure
     environment.mode = "unhurried"
     volumes = load(panel, host)
     panel.ui.descriptionsEdit.setPlainText("liver tumour\ncyst\nnothing of the kind")
-    panel.ui.tickAllButton.click()
-    jobs = start(panel)
+    tick_all(host, panel)
+    jobs = start(host, panel)
     host.wait_until(lambda: jobs[0].progress.stage == "encoding" or jobs[0].state.over, PATIENCE_S)
     slicer.mrmlScene.RemoveNode(volumes[2])
     until_over(host, jobs)
@@ -375,8 +399,8 @@ def test_the_csv_has_the_cohorts_columns_and_a_line_for_every_lesion_and_failure
 
 def test_what_was_corrected_is_exported_as_it_is_now(host, panel, tmp_path: Path):
     load(panel, host, NAMES[:2])
-    panel.ui.tickAllButton.click()
-    until_over(host, start(panel))
+    tick_all(host, panel)
+    until_over(host, start(host, panel))
     panel.volumesSection.ui.volumesTable.selectRow(2)
     panel.findingsSection.ui.thresholdSlider.setValue(65)
     host.process_events(300)
@@ -393,8 +417,8 @@ def test_what_was_corrected_is_exported_as_it_is_now(host, panel, tmp_path: Path
 
 def test_the_table_node_has_the_same_lines(host, panel):
     load(panel, host, NAMES[:2])
-    panel.ui.tickAllButton.click()
-    until_over(host, start(panel))
+    tick_all(host, panel)
+    until_over(host, start(host, panel))
     panel.volumesSection.ui.tableButton.click()
     host.process_events(100)
     (node,) = slicer.util.getNodesByClass("vtkMRMLTableNode")
@@ -425,7 +449,7 @@ def test_twenty_volumes_hold_up_the_window_no_longer_than_a_moment(host, panel):
     assert len(jobs) == 20
     took["cancel all"] = processor_s(panel.ui.cancelAllButton.click)
     until_over(host, jobs)
-    jobs = start(panel)
+    jobs = start(host, panel)
     until_over(host, jobs)
     assert {job.state for job in jobs} == {JobState.DONE}
     took["rows of all volumes"] = processor_s(panel.volumesSection._show)
