@@ -13,6 +13,7 @@ from diffugts.protocol import Quality, Region, Request, ResultManifest
 
 if TYPE_CHECKING:
     from diffugts.cli.display import Display
+    from diffugts.worker.kept_features import KeptFeatures
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON lines (progress, done, failed) and nothing else.")]
 Picture = Annotated[bool, typer.Option(help="Draw a picture of each finding: outline, heat map, pseudo-healthy scan.")]
@@ -21,6 +22,16 @@ QualityOption = Annotated[
 ]
 ModelOption = Annotated[str, typer.Option(help="A shipped model's name, or a model folder.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+KeepFeatures = Annotated[
+    Path | None,
+    typer.Option(
+        help="Keep what was computed of each scan in this folder of your own, so that the same scan is not encoded again. It "
+        "shows the scans (docs/models.md)."
+    ),
+]
+KeepFeaturesGb = Annotated[
+    float, typer.Option(min=0.0, help="Most gigabytes in that folder; what was unused for longest is removed.")
+]
 Output = Annotated[Path, typer.Option(help="Folder for the result; an earlier result in it is replaced.")]
 
 
@@ -67,6 +78,8 @@ def segment(
         ImageFormat, typer.Option("--format", "--image-format", help="Of the result's volumes.")
     ] = ImageFormat.NRRD,
     picture: Picture = True,
+    keep_features: KeepFeatures = None,
+    keep_features_gb: KeepFeaturesGb = 20.0,
     series: SeriesOption = None,
     dicom: Annotated[
         Path | None, typer.Option(help="Also write the result as DICOM, into this new folder (docs/dicom.md).")
@@ -96,7 +109,7 @@ def segment(
             series=series,
             mask=str(mask) if mask is not None else None,
         )
-        manifest = carry_out(request, display, picture)
+        manifest = carry_out(request, display, picture, kept_features(keep_features, keep_features_gb))
         display.done(manifest)  # the result is whole, whatever becomes of the DICOM files
         if dicom is not None:
             from diffugts.dicom.export import export_result
@@ -109,20 +122,30 @@ def segment(
 def run(
     request: Annotated[Path, typer.Argument(help="Request file; relative paths in it are taken from its folder.")],
     picture: Picture = True,
+    keep_features: KeepFeatures = None,
+    keep_features_gb: KeepFeaturesGb = 20.0,
     as_json: AsJson = False,
 ) -> None:
     """Carry out a request file, as the background process of 3D Slicer does."""
     from diffugts.cli.display import shown
 
     with shown(as_json) as display:
-        display.done(carry_out(Request.load(request), display, picture))
+        kept = kept_features(keep_features, keep_features_gb)
+        display.done(carry_out(Request.load(request), display, picture, kept))
 
 
-def carry_out(request: Request, display: Display, picture: bool) -> ResultManifest:
+def kept_features(folder: Path | None, most_gb: float) -> KeptFeatures | None:
+    """The folder that features are kept in, where one is asked for. Raises RequestError where it cannot be used."""
+    from diffugts.worker.kept_features import KeptFeatures
+
+    return KeptFeatures(folder, int(most_gb * 1e9)) if folder is not None else None
+
+
+def carry_out(request: Request, display: Display, picture: bool, kept: KeptFeatures | None = None) -> ResultManifest:
     """Run one request in this process, with its progress on a display."""
     from diffugts.worker.job import run_request
     from diffugts.worker.progress import ProgressTracker
     from diffugts.worker.shelf import ModelShelf
 
     tracker = ProgressTracker(request.quality, display.progress, descriptions=len(request.descriptions))
-    return run_request(request, ModelShelf(), tracker, picture)
+    return run_request(request, ModelShelf(kept=kept), tracker, picture)

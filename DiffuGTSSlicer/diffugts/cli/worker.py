@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from diffugts.cli.segment import KeepFeatures, KeepFeaturesGb, kept_features
+
 
 def worker(
     idle_release: Annotated[
@@ -15,6 +17,8 @@ def worker(
     keep_mb: Annotated[
         int | None, typer.Option(help="Most memory for the features of earlier scans. [default: a fifth, at most 4096]")
     ] = None,
+    keep_features: KeepFeatures = None,
+    keep_features_gb: KeepFeaturesGb = 20.0,
     picture: Annotated[bool, typer.Option(help="Draw a picture of each finding, as `diffugts run` does.")] = False,
 ) -> None:
     """Serve jobs as JSON lines on standard input and output, until the input ends."""
@@ -25,6 +29,7 @@ def worker(
     from diffugts.worker.server import Worker
     from diffugts.worker.shelf import ModelShelf
 
-    shelf = ModelShelf(most_feature_bytes=None if keep_mb is None else keep_mb << 20)
+    kept = kept_features(keep_features, keep_features_gb)
+    shelf = ModelShelf(most_feature_bytes=None if keep_mb is None else keep_mb << 20, kept=kept)
     worker = Worker(channel, shelf, idle_release if idle_release > 0 else None, pictures=picture)
     raise typer.Exit(worker.serve())

@@ -9,19 +9,25 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from diffugts.allocation import is_memory_shortage
 from diffugts.errors import InstallationError, MemoryShortageError, RequestError
 from diffugts.protocol import ProgressCallback, Region, Request, ResultManifest, Stage
-from diffugts.worker.scan_key import scan_key
+from diffugts.worker.scan_key import ScanKey, scan_key
 from diffugts.worker.shelf import ModelKey, ModelShelf
 
 if TYPE_CHECKING:
+    from typing import TypeGuard
+
     import numpy as np
 
+    from diffugts.encoded import EncodedScan
     from diffugts.findings.finding import Segmentation
+    from diffugts.pipeline import DiffuGTSPipeline
     from diffugts.scans.scan import Scan
+    from diffugts.worker.kept_features import KeptFeatures
+    from diffugts.worker.loading import SegmentationPipeline
 
 
 def run_request(
@@ -93,11 +99,20 @@ def _segment_once(request: Request, shelf: ModelShelf, progress: ProgressCallbac
     pipeline.low_memory = low_memory
     clock.lap("load_s")
     mirror = pipeline.preset.qualities[request.quality.value].mirror
-    if encoded is None or (mirror and encoded.mirrored is None):
+    notes: list[str] = []
+    if not _serves(encoded, mirror) and key is not None and shelf.kept is not None:
+        encoded = _from_folder(shelf.kept, key, pipeline, scan, notes)
+        if _serves(encoded, mirror):
+            shelf.keep(key, model_key, encoded)
+        clock.lap("kept_s")
+    if not _serves(encoded, mirror):
         encoded = pipeline.encode(scan, progress, mirror=mirror)
         shelf.keep(key, model_key, encoded)
         clock.lap("encode_s")
-    elif not mirror:
+        if key is not None and shelf.kept is not None and not low_memory:
+            _into_folder(shelf.kept, key, pipeline, encoded, notes)
+            clock.lap("keep_s")
+    if not mirror and encoded.mirrored is not None:
         # A pipeline averages with the mirrored look wherever it is there: a job must not depend on what ran before it.
         encoded = replace(encoded, mirrored=None)
     segmentation = pipeline(
@@ -111,8 +126,36 @@ def _segment_once(request: Request, shelf: ModelShelf, progress: ProgressCallbac
         progress=progress,
     )
     segmentation.timings_s = {**timings, **segmentation.timings_s}
-    segmentation.notes += model.notes
+    segmentation.notes += [*model.notes, *notes]
     return segmentation
+
+
+def _serves(encoded: EncodedScan | None, mirror: bool) -> TypeGuard[EncodedScan]:
+    """Whether there are features, and the mirrored look's as well where it is asked for."""
+    return encoded is not None and (not mirror or encoded.mirrored is not None)
+
+
+def _from_folder(
+    kept: KeptFeatures, key: ScanKey, pipeline: SegmentationPipeline, scan: Scan, notes: list[str]
+) -> EncodedScan | None:
+    """A scan's features from the folder that keeps them; None, with a note, where they cannot be used."""
+    from diffugts.worker.kept_features import DamagedFeatures
+
+    try:
+        return kept.read(key, cast("DiffuGTSPipeline", pipeline), scan)
+    except DamagedFeatures as damaged:
+        notes.append(str(damaged))
+        return None
+
+
+def _into_folder(
+    kept: KeptFeatures, key: ScanKey, pipeline: SegmentationPipeline, encoded: EncodedScan, notes: list[str]
+) -> None:
+    """Keep a scan's features in a folder; a note where that fails, which is no reason to lose the result."""
+    try:
+        kept.write(key, cast("DiffuGTSPipeline", pipeline), encoded)
+    except OSError as error:
+        notes.append(f"The scan's features could not be kept in '{kept.folder}' ({error}).")
 
 
 def _read(request: Request) -> Scan:

@@ -18,6 +18,7 @@ from diffugts.worker.scan_key import ScanKey
 
 if TYPE_CHECKING:
     from diffugts.encoded import EncodedScan
+    from diffugts.worker.kept_features import KeptFeatures
 
 LARGEST_SHARE_OF_MEMORY = 0.2
 MOST_FEATURE_BYTES = 4 << 30
@@ -47,6 +48,7 @@ class ModelShelf:
         load: makes a model of its folder, with progress.
         find: from a model's name to its folder; raises ModelError.
         most_feature_bytes: bound of the features kept; a fifth of the machine's memory, at most 4 GiB, where left out.
+        kept: a folder in which features are kept as well, from process to process; none where left out.
     """
 
     def __init__(
@@ -54,8 +56,9 @@ class ModelShelf:
         load: Loader = load_model,
         find: Callable[[str], Path] = find_model,
         most_feature_bytes: int | None = None,
+        kept: KeptFeatures | None = None,
     ) -> None:
-        self._load, self.find = load, find
+        self._load, self.find, self.kept = load, find, kept
         self.most_feature_bytes = _default_bound() if most_feature_bytes is None else most_feature_bytes
         self._model: tuple[ModelKey, LoadedModel] | None = None
         self._features: OrderedDict[tuple[ScanKey, ModelKey], EncodedScan] = OrderedDict()
