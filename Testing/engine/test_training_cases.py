@@ -8,9 +8,16 @@ import numpy as np
 import pytest
 
 from diffugts.generated.phantom import demo_case
-from diffugts.scans.intensity import COMPACT_CT_CURVE, intensity_curve
+from diffugts.scans.intensity import COMPACT_CT_CURVE, MAISI_CT_CURVE, IntensityCurve, intensity_curve
 from diffugts.training.cases import TUMOURS_OF_REGION, CaseSource
-from diffugts.training.generated_volumes import FIRST_SEED, ORGAN_NAMES, PREFIX, generated_volume
+from diffugts.training.generated_volumes import (
+    FIRST_SEED,
+    KINDS_OF_BODY,
+    ORGAN_NAMES,
+    PREFIX,
+    generated_volume,
+    kinds_of_body,
+)
 from diffugts.training.grid import TrainingGrid
 from diffugts.training.volumes import Volume
 
@@ -72,6 +79,34 @@ def test_the_same_seed_draws_the_same_cases(bodies: list[Volume]) -> None:
     for _ in range(2):
         a, b = first.nothing(body), second.nothing(body)
         assert np.array_equal(a.intensities, b.intensities) and a.absent == b.absent
+
+
+def test_on_another_models_grid_bodies_and_lesions_are_as_its_foundation_sees_them() -> None:
+    grid = TrainingGrid(1.5, MAISI_CT_CURVE, "all voxels", ("CT",), 32)
+    body = generated_volume(0, grid)
+    assert body.spacing_mm == 1.5 and body.modality == "CT"
+    tissue = np.float32(body.intensities[body.organs > 0])
+    hu = IntensityCurve(*MAISI_CT_CURVE).inverse(np.array([np.percentile(tissue, p) for p in (5, 95)]))
+    assert -200 < hu[0] < hu[1] < 400, "muscle and the fat in it"
+    source = CaseSource([body], 6, grid=grid)
+    case = next(c for c in (source.generated(body) for _ in range(20)) if c is not None)
+    assert case.spacing_mm == 1.5 and all(n % 32 == 0 for n in case.intensities.shape)
+    inside = IntensityCurve(*MAISI_CT_CURVE).inverse(case.intensities[case.target])
+    assert -150 < np.median(inside) < 250, "a lesion is drawn in the compact model's intensities, and comes back"
+
+
+def test_a_model_is_shown_bodies_of_what_it_knows() -> None:
+    assert {kind[1] for kind in kinds_of_body(TrainingGrid(modalities=("CT",)))} == {"CT"}
+    assert {kind[0] for kind in kinds_of_body(TrainingGrid(modalities=("MR",)))} == {"head"}
+    assert kinds_of_body(TrainingGrid()) == KINDS_OF_BODY
+
+
+def test_ct_goes_to_the_compact_models_intensities_and_back() -> None:
+    grid, hu = TrainingGrid(1.5, MAISI_CT_CURVE), np.linspace(-1000, 1000, 401)
+    seen = IntensityCurve(*MAISI_CT_CURVE).forward(hu)
+    assert np.allclose(grid.drawn(seen, "CT"), IntensityCurve(*COMPACT_CT_CURVE).forward(hu), atol=1e-5)
+    assert np.allclose(grid.seen(grid.drawn(seen, "CT"), "CT"), seen, atol=1e-5)
+    assert grid.drawn(seen, "MR") is seen and TrainingGrid().drawn(seen, "CT") is seen
 
 
 def test_generated_bodies_are_a_group_of_their_own(bodies: list[Volume]) -> None:

@@ -41,6 +41,7 @@ from diffugts.training.described_volumes import held_out, pack_cases, read_descr
 from diffugts.training.encoding import Foundation
 from diffugts.training.grid import TrainingGrid
 from diffugts.training.heads import HeldOutAnswer, assemble_heads, with_bounds
+from diffugts.training.looks import Look
 from diffugts.training.run import RunSettings, read_log
 from diffugts.training.text_pool import TextPool
 from made_datasets import decathlon
@@ -218,7 +219,7 @@ def test_a_short_training_on_another_foundation_lowers_the_loss_on_patients_it_w
 @pytest.fixture
 def few_bodies(monkeypatch: pytest.MonkeyPatch) -> None:
     """One generated body instead of twelve: what they are for does not change with their number."""
-    monkeypatch.setattr(heads, "SEEDS", (400,))
+    monkeypatch.setattr(heads, "CALIBRATION_SEEDS", (400,))
     monkeypatch.setattr(heads, "BODIES", (("thigh", "CT"),))
 
 
@@ -226,7 +227,7 @@ def few_bodies(monkeypatch: pytest.MonkeyPatch) -> None:
 def assembled(model: Path, volumes: Path, trained: Path) -> Path:
     output = volumes.parent / "with-heads"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(heads, "SEEDS", (400,))
+        patch.setattr(heads, "CALIBRATION_SEEDS", (400,))
         patch.setattr(heads, "BODIES", (("thigh", "CT"),))
         assemble_heads(model, volumes, trained / "last", output, random_weights=True, say=lambda _: None)
     return output
@@ -259,15 +260,19 @@ def test_preset_card_and_record_say_what_was_chosen_on_which_scans(assembled: Pa
     preset, measured = ModelPreset.load(assembled), json.loads((volumes.parent / "assembly.json").read_text())
     apart = [v.name for v in all_volumes(volumes) if is_held_out(v)]
     assert preset.name == "with-heads" and measured["held out with a tumour"] == len(apart)
-    assert (preset.threshold, preset.least_anomaly_score) == (measured["threshold"], measured["least_anomaly_score"])
-    assert set(measured["anomaly_scores_with_tumour"]) == set(apart)
-    assert list(measured["anomaly_scores_without"]) == ["generated thigh 400"]
+    once = measured["looked at once"]
+    for level in preset.qualities.values():
+        assert level.calibration is not None and level.calibration.threshold == once["threshold"] == preset.threshold
+        assert level.calibration.least_anomaly_score == once["least_anomaly_score"]
+    assert set(once["scans_with_tumour"]["each"]) == set(apart)
+    assert list(once["scans_without"]["each"]) == ["generated thigh 400"]
     card = (assembled / "model_card.md").read_text(encoding="utf-8")
     assert "It has no trained attention" not in card and apart[0] in card and "NVIDIA Open Model License" in card
 
 
 def answer(name: str, ill: bool, dice: dict[float, float], marked_ml: dict[float, float]) -> HeldOutAnswer:
-    return HeldOutAnswer(name, ill, dice, marked_ml, 0.9 if ill else 0.1)
+    scores = np.linspace(0.2, 0.9, 15)[None]
+    return HeldOutAnswer(Look(name, name, scores, scores > 0.5, 0.9 if ill else 0.1), ill, dice, marked_ml)
 
 
 @pytest.mark.usefixtures("few_bodies")
@@ -275,10 +280,10 @@ def test_the_threshold_is_the_best_of_those_that_mark_little_where_there_is_noth
     pipeline = load_pipeline(assembled, random_weights=True)
     ill = answer("a", True, {0.3: 0.8, 0.5: 0.7, 0.7: 0.2}, {0.3: 50.0, 0.5: 40.0, 0.7: 30.0})
     free = answer("b", False, {0.3: 0.0, 0.5: 0.0, 0.7: 1.0}, {0.3: 90.0, 0.5: 4.0, 0.7: 0.0})
-    assert with_bounds(pipeline, [ill])[0].threshold == 0.3
-    assert with_bounds(pipeline, [ill, free])[0].threshold == 0.5
-    kept, measured = with_bounds(pipeline, [free])
-    assert kept == pipeline.preset and measured["held out with a tumour"] == 0
+    assert with_bounds(pipeline, {False: [ill]})[0].threshold == 0.3
+    assert with_bounds(pipeline, {False: [ill, free]})[0].threshold == 0.5
+    kept, measured = with_bounds(pipeline, {False: [free]})
+    assert kept == pipeline.preset and measured == {"held out with a tumour": 0, "held out without": 1}
 
 
 def test_heads_of_another_foundation_are_refused(model: Path, volumes: Path, trained: Path, tmp_path: Path) -> None:

@@ -1,15 +1,15 @@
 """Trained heads put into a copy of the model whose foundation they were trained on.
 
-The foundation's files are copied as they are. Threshold and least anomaly score are chosen on the scans that were kept from
-training, as far as there are any with a tumour; without them the model's own stay. Nothing is fitted to residuals: the mask
-is the attention's.
+The foundation's files are copied as they are. How scores are read is measured on the scans that were kept from training, as
+far as there are any with a tumour; without them it is that of no model in particular. Nothing is fitted to residuals: the
+mask is the attention's.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -17,10 +17,12 @@ from typing import Any, get_args
 import numpy as np
 
 from diffugts.attention import AnomalyAttention
+from diffugts.calibration import Calibration
 from diffugts.descriptions.bank import EmbeddingBank, common_prompts
 from diffugts.descriptions.encoder import load_text_encoder
 from diffugts.errors import ModelError, RequestError
 from diffugts.evaluation.measures import dice
+from diffugts.evaluation.reliability import LEAST_SCORE
 from diffugts.foundation.features import feature_channels
 from diffugts.generated.phantom import Body, draw_phantom
 from diffugts.maisi.conversion import CARD, WITHOUT_ATTENTION
@@ -31,9 +33,12 @@ from diffugts.refinement import RefinementWeights
 from diffugts.scans.intensity import IntensityCurve
 from diffugts.scans.scan import Geometry, Scan
 from diffugts.scans.working_grid import ScanOnGrid
+from diffugts.training.assembly import calibrated
 from diffugts.training.attention import all_volumes, is_held_out
-from diffugts.training.calibration import least_anomaly_score
+from diffugts.training.calibration import CALIBRATION_SEEDS, calibrate
+from diffugts.training.described_volumes import patient_of
 from diffugts.training.grid import TrainingGrid
+from diffugts.training.looks import Look, WholeScan
 from diffugts.training.volumes import Volume
 
 SARCOMA, ANY_TUMOUR = "soft tissue sarcoma", "tumour"
@@ -43,22 +48,25 @@ THRESHOLDS = tuple(round(0.2 + 0.05 * n, 2) for n in range(13))
 MARKED_WHERE_NOTHING_ML = 10.0
 """Mean volume that a threshold may mark in held-out scans without a tumour."""
 
-SEEDS = tuple(range(400, 404))
-"""Of generated bodies that no training draws and no demo shows."""
-
 BODIES: tuple[tuple[Body, str], ...] = tuple((body, "MR" if body == "head" else "CT") for body in get_args(Body))
 """Generated bodies, tumour-free, that are asked for what is looked for, and their modality."""
 
 
 @dataclass(frozen=True)
 class HeldOutAnswer:
-    """What the attention says of one scan it was not trained on: DSC and marked volume by threshold, and the image-level score."""
+    """What the attention says of one scan it was not trained on: DSC and marked volume by threshold of the unscaled score.
 
-    name: str
+    `look` holds the scan's score and truth where the score is not next to nothing: all that a calibration reads.
+    """
+
+    look: Look
     is_ill: bool
     dice: dict[float, float]
     marked_ml: dict[float, float]
-    anomaly_score: float
+
+
+Answers = dict[bool, list[HeldOutAnswer]]
+"""By way of looking: once, or averaged with the mirrored scan."""
 
 
 def assemble_heads(
@@ -88,8 +96,7 @@ def assemble_heads(
         load_text_encoder(pipeline.preset.text_encoder), common_prompts()
     )
     pipeline.reader.bank = bank
-    answers = list(held_out_answers(pipeline, volumes, say))
-    pipeline.preset, measured = with_bounds(pipeline, answers)
+    pipeline.preset, measured = with_bounds(pipeline, held_out_answers(pipeline, volumes, say))
     unfinished = output.with_name(output.name + ".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     try:
@@ -109,25 +116,31 @@ def assemble_heads(
     return pipeline.preset
 
 
-def held_out_answers(
-    pipeline: DiffuGTSPipeline, volumes: Path, say: Callable[[str], None] = print
-) -> Iterator[HeldOutAnswer]:
+def held_out_answers(pipeline: DiffuGTSPipeline, volumes: Path, say: Callable[[str], None] = print) -> Answers:
     """Answers on the scans kept from training, each asked for what is marked in it or could be."""
+    answers: Answers = {mirror: [] for mirror in ways_of_looking(pipeline.preset)}
     for volume in all_volumes(volumes):
         if volume.modality not in pipeline.preset.modalities:
             continue
         if is_held_out(volume):
-            answer = answered(pipeline, volume, volume.description or SARCOMA)
+            description = volume.description or SARCOMA
         elif volume.body_part == "brain" and volume.healthy.all() and not volume.description:
-            answer = answered(pipeline, volume, ANY_TUMOUR)
+            description = ANY_TUMOUR
         else:
             continue
-        say(f"{answer.name}: anomaly score {answer.anomaly_score:.2f}")
-        yield answer
+        for mirror, answer in answered(pipeline, volume, description).items():
+            answers[mirror].append(answer)
+        say(f"{volume.name}: asked for '{description}'")
+    return answers
 
 
-def answered(pipeline: DiffuGTSPipeline, volume: Volume, description: str) -> HeldOutAnswer:
-    """The attention's answer to one description on a packed volume."""
+def ways_of_looking(preset: ModelPreset) -> list[bool]:
+    """Whether a model's quality levels look at the mirrored scan as well: no, yes, or some do."""
+    return sorted({level.mirror for level in preset.qualities.values()})
+
+
+def answered(pipeline: DiffuGTSPipeline, volume: Volume, description: str) -> dict[bool, HeldOutAnswer]:
+    """The attention's answers to one description on a packed volume, by way of looking."""
     intensities, g = volume.intensities.astype(np.float32), volume.spacing_mm
     k, j, i = intensities.shape
     geometry = Geometry((i, j, k), (g, g, g), (0.0, 0.0, 0.0), (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))
@@ -135,58 +148,67 @@ def answered(pipeline: DiffuGTSPipeline, volume: Volume, description: str) -> He
     curve = IntensityCurve(*pipeline.preset.ct_curve) if is_ct else IntensityCurve((0.0, 1.3), (0.0, 1.3))
     grid = ScanOnGrid(intensities, geometry, curve, geometry, volume.modality, volume.sequence)
     scan = Scan(intensities, geometry, volume.modality, volume.sequence, volume.name)
-    encoded = pipeline.encode_grid(scan, grid, intensities)
-    attention = pipeline.attend(encoded, [description])[0]
-    score, truth = pipeline.on_working_grid(encoded, attention.score), np.asarray(volume.tumour)
-    masks = {threshold: score > threshold for threshold in THRESHOLDS}
-    return HeldOutAnswer(
-        volume.name,
-        bool(truth.any()),
-        {threshold: dice(mask, truth) for threshold, mask in masks.items()},
-        {threshold: float(mask.sum()) * g**3 / 1000 for threshold, mask in masks.items()},
-        attention.anomaly_score,
-    )
+    ways, truth = ways_of_looking(pipeline.preset), np.asarray(volume.tumour)
+    encoded = pipeline.encode_grid(scan, grid, intensities, mirror=ways[-1])
+    answers = {}
+    for mirror in ways:
+        attention = pipeline.attend(encoded if mirror else replace(encoded, mirrored=None), [description])[0]
+        score = pipeline.on_working_grid(encoded, attention.score)
+        masks = {threshold: score > threshold for threshold in THRESHOLDS}
+        told = score >= min(LEAST_SCORE, float(score.max()))
+        answers[mirror] = HeldOutAnswer(
+            Look(volume.name, patient_of(volume.name), score[told][None], truth[told][None], attention.anomaly_score),
+            bool(truth.any()),
+            {threshold: dice(mask, truth) for threshold, mask in masks.items()},
+            {threshold: float(mask.sum()) * g**3 / 1000 for threshold, mask in masks.items()},
+        )
+    return answers
 
 
-def with_bounds(pipeline: DiffuGTSPipeline, answers: Sequence[HeldOutAnswer]) -> tuple[ModelPreset, dict[str, Any]]:
-    """The preset with the bounds that held-out scans choose, and what was measured; as it is where none holds a tumour.
+def with_bounds(pipeline: DiffuGTSPipeline, answers: Answers) -> tuple[ModelPreset, dict[str, Any]]:
+    """The preset with the calibration that held-out scans choose, and what was measured; as it is where none holds a tumour.
 
-    The threshold has the highest mean DSC of those that mark little in scans without a tumour. Scans without one are, for
-    the least anomaly score, generated bodies as well, asked for any tumour.
+    The threshold has the highest mean DSC of those that mark little in scans without a tumour. How scores are read is then
+    measured as for the compact model (`calibration.calibrate`); scans without a tumour are generated bodies as well.
     """
-    ill, free = [a for a in answers if a.is_ill], [a for a in answers if not a.is_ill]
-    preset = pipeline.preset
-    measured: dict[str, Any] = {"held out with a tumour": len(ill), "held out without": len(free)}
-    if not ill:
-        return preset, measured | {"threshold": preset.threshold, "least_anomaly_score": preset.least_anomaly_score}
-    means = {threshold: float(np.mean([a.dice[threshold] for a in ill])) for threshold in ill[0].dice}
-    marked = {t: float(np.mean([a.marked_ml[t] for a in free])) if free else 0.0 for t in means}
-    quiet = [t for t, volume_ml in marked.items() if volume_ml <= MARKED_WHERE_NOTHING_ML] or [max(means)]
-    threshold = max(quiet, key=lambda t: means[t])
-    absent = {a.name: a.anomaly_score for a in free} | generated_scores(pipeline)
-    present = {a.name: a.anomaly_score for a in ill}
-    bound = preset.least_anomaly_score
-    if absent:
-        bound = least_anomaly_score(list(present.values()), list(absent.values()))
-    measured |= {
-        "threshold": threshold,
-        "dice_by_threshold": {f"{t:.2f}": round(value, 4) for t, value in means.items()},
-        "marked_ml_by_threshold": {f"{t:.2f}": round(value, 2) for t, value in marked.items()},
-        "least_anomaly_score": bound,
-        "anomaly_scores_with_tumour": {name: round(value, 3) for name, value in present.items()},
-        "anomaly_scores_without": {name: round(value, 3) for name, value in absent.items()},
-    }
-    return replace(preset, threshold=threshold, least_anomaly_score=bound), measured
+    counts = [sum(a.is_ill is ill for a in next(iter(answers.values()))) for ill in (True, False)]
+    measured: dict[str, Any] = dict(zip(("held out with a tumour", "held out without"), counts))
+    if not counts[0]:
+        return pipeline.preset, measured
+    absent = generated_scans(pipeline)
+    calibrations: dict[bool, Calibration] = {}
+    for mirror, looked in answers.items():
+        ill, free = [a for a in looked if a.is_ill], [a for a in looked if not a.is_ill]
+        means = {t: float(np.mean([a.dice[t] for a in ill])) for t in ill[0].dice}
+        marked = {t: float(np.mean([a.marked_ml[t] for a in free])) if free else 0.0 for t in means}
+        quiet = [t for t, volume_ml in marked.items() if volume_ml <= MARKED_WHERE_NOTHING_ML] or [max(means)]
+        cut = max(quiet, key=lambda t: means[t])
+        looks = [a.look for a in ill], [a.look for a in free]
+        margin = pipeline.preset.uncertain_margin
+        calibrations[mirror], figures = calibrate(cut, *looks, {}, absent[mirror], margin)
+        measured["with the mirrored scan" if mirror else "looked at once"] = {
+            "threshold_unscaled": cut,
+            "dice_by_threshold_unscaled": {f"{t:.2f}": round(value, 4) for t, value in means.items()},
+            "marked_ml_by_threshold_unscaled": {f"{t:.2f}": round(value, 2) for t, value in marked.items()},
+            **figures,
+        }
+    return calibrated(pipeline.preset, calibrations), measured
 
 
-def generated_scores(pipeline: DiffuGTSPipeline) -> dict[str, float]:
-    """Anomaly scores of tumour-free generated bodies of the kinds that the model knows, asked for any tumour."""
-    scores = {}
+def generated_scans(pipeline: DiffuGTSPipeline) -> dict[bool, dict[str, WholeScan]]:
+    """Scores of tumour-free generated bodies of the kinds that the model knows, asked for any tumour, by way of looking."""
+    ways = ways_of_looking(pipeline.preset)
+    found: dict[bool, dict[str, WholeScan]] = {mirror: {} for mirror in ways}
     for body, modality in BODIES:
-        for seed in SEEDS if modality in pipeline.preset.modalities else ():
-            scan = draw_phantom(seed, body, "MR" if modality == "MR" else "CT").scan
-            scores[f"generated {body} {seed}"] = pipeline.attend(pipeline.encode(scan), [ANY_TUMOUR])[0].anomaly_score
-    return scores
+        for seed in CALIBRATION_SEEDS if modality in pipeline.preset.modalities else ():
+            encoded = pipeline.encode(
+                draw_phantom(seed, body, "MR" if modality == "MR" else "CT").scan, mirror=ways[-1]
+            )
+            for mirror in ways:
+                attention = pipeline.attend(encoded if mirror else replace(encoded, mirrored=None), [ANY_TUMOUR])[0]
+                highest = float(pipeline.on_working_grid(encoded, attention.score).max())
+                found[mirror][f"generated {body} {seed}"] = WholeScan(highest, attention.anomaly_score)
+    return found
 
 
 def _fitting(folder: Path, pipeline: DiffuGTSPipeline) -> AnomalyAttention:
@@ -232,12 +254,13 @@ def _write_card(folder: Path, volumes: Path, measured: dict[str, Any]) -> None:
         count += 1
         if is_held_out(volume):
             apart.append(volume.name)
+    preset = ModelPreset.load(folder)
     heads = f"""
 ## Heads
 
 The attention was trained by `diffugts train attention` on {count - len(apart)} scans at {grid.spacing_mm:g} mm. Kept from
-training ({len(apart)}): {", ".join(apart) or "none"}. Threshold {measured["threshold"]:g}, least anomaly score
-{measured["least_anomaly_score"]:g}; {"chosen on these" if measured["held out with a tumour"] else "not chosen on any scan"}.
+training ({len(apart)}): {", ".join(apart) or "none"}. Threshold {preset.threshold:g}, least anomaly score
+{preset.least_anomaly_score:g}; {"chosen on these" if measured["held out with a tumour"] else "not chosen on any scan"}.
 Nothing else was measured of these heads.
 """
     (folder / CARD).write_text(card.replace(WITHOUT_ATTENTION, "").rstrip() + "\n" + heads, encoding="utf-8")
