@@ -374,6 +374,8 @@ class DiffuGTSSlicerTest(ScriptedLoadableModuleTest):
         self.assertEqual(SegmentationInputs(volume, ["liver metastasis"]).missing(), ())
         with self.assertRaises(RequestError):
             self.logic.segment(volume, "  \n ")
+        with self.assertRaises(RequestError):
+            self.logic.segmentVolumes([], "liver metastasis")
 
     def test_segmentation(self) -> None:
         ready, state = self.logic.environment.readiness()

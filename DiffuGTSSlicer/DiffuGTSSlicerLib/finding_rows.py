@@ -22,7 +22,7 @@ from DiffuGTSSlicerLib.finding_segment import (
     reference_geometry,
     tag_of,
 )
-from DiffuGTSSlicerLib.provenance import RESULT, SEGMENT, VOLUME_REFERENCE, ResultRecord, record_on
+from DiffuGTSSlicerLib.provenance import RECORD, RESULT, SEGMENT, VOLUME_REFERENCE, ResultRecord, record_on
 from DiffuGTSSlicerLib.regions import Regions
 from DiffuGTSSlicerLib.results import SCORE_MAP, SEGMENTATION, nodes_of_result
 from DiffuGTSSlicerLib.segment_masks import read_segment
@@ -88,9 +88,10 @@ class FindingRow:
 
 @dataclass
 class FindingRows:
-    """Reads the rows of a scene; what was counted in a segment is kept until the segment changes."""
+    """Reads the rows of a scene; what was counted in a segment is kept until the segment changes, a record while it is there."""
 
     scene: slicer.vtkMRMLScene
+    _records: dict[str, ResultRecord | None] = field(default_factory=dict)
     _counted: dict[tuple[str, str, int], tuple[float, int]] = field(default_factory=dict)
     _opened: FindingSegment | None = None
 
@@ -98,14 +99,16 @@ class FindingRows:
         """All rows, and sentences on what could not be read. `opened` is the finding being corrected: read already."""
         self._opened = opened
         records: dict[str, ResultRecord] = {}
+        known, self._records = self._records, {}
         faults: list[str] = []
         for kind in ("vtkMRMLSegmentationNode", "vtkMRMLScalarVolumeNode"):
             for node in slicer.util.getNodesByClass(kind, self.scene):
                 result = node.GetAttribute(RESULT)
                 if not result or result in records:
                     continue
+                text = node.GetAttribute(RECORD) or ""
                 try:
-                    record = record_on(node)
+                    record = self._records[text] = known[text] if text in known else record_on(node)
                 except ResultError as error:
                     faults.append(str(error))
                     continue

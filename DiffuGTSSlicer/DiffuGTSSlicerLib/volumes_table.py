@@ -22,7 +22,7 @@ class VolumesTable:
 
     Args:
         table: a QTableWidget with six columns.
-        on_chosen: called with the row that the user selected, also by the keyboard.
+        on_chosen: called with the row that the user selected, also by the keyboard, or clicked once more.
     """
 
     def __init__(self, table: qt.QTableWidget, on_chosen: Callable[[VolumeRow], None]) -> None:
@@ -37,7 +37,9 @@ class VolumesTable:
         self._timer.setInterval(0)
         self._timer.connect("timeout()", self._fit_height)
         header.connect("sectionResized(int,int,int)", self._width_changed)
+        self._just_selected = -1
         table.connect("itemSelectionChanged()", self._selected)
+        table.connect("cellClicked(int,int)", self._clicked)
 
     @property
     def rows(self) -> list[VolumeRow]:
@@ -112,7 +114,16 @@ class VolumesTable:
         return item
 
     def _selected(self) -> None:
-        number = self._table.currentRow()
+        self._just_selected = self._table.currentRow()
+        self._choose(self._just_selected)
+
+    def _clicked(self, number: int, column: int) -> None:
+        """The row that is selected already may have been marked only: a click shows it. One that selected it has done so."""
+        again, self._just_selected = number != self._just_selected, -1
+        if again:
+            self._choose(number)
+
+    def _choose(self, number: int) -> None:
         if 0 <= number < len(self._rows):
             self._on_chosen(self._rows[number])
 

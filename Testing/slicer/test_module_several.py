@@ -333,6 +333,23 @@ def test_choosing_a_row_shows_its_volume_with_its_result(host, panel):
     assert red.GetBackgroundVolumeID() == volumes[2].GetID(), "its lesions are not looked for in another scan"
 
 
+def test_a_click_on_the_row_that_is_marked_already_shows_its_volume(host, panel):
+    volumes = load(panel, host)
+    tick_all(host, panel)
+    until_over(host, start(host, panel))
+    rows = panel.volumesSection.ui.volumesTable
+    assert rows.currentRow() == 0, "the first result was shown when it came"
+    red = slicer.app.layoutManager().sliceWidget("Red").sliceLogic().GetSliceCompositeNode()
+    red.SetBackgroundVolumeID(volumes[2].GetID())
+    rows.cellClicked.emit(0, 0)
+    assert red.GetBackgroundVolumeID() == volumes[0].GetID()
+    told = []
+    panel.volumesSection._table._on_chosen = told.append
+    rows.selectRow(2)
+    rows.cellClicked.emit(2, 0)
+    assert len(told) == 1, "a click that selects a row does not choose it twice"
+
+
 def test_a_volume_without_results_stays_behind_the_findings(host, panel):
     """A fused PET, say: the user has put it there."""
     volumes = load(panel, host)
