@@ -39,7 +39,10 @@ DECODED_MARGIN_CELLS = 2
 """Cells around the hole that are decoded with it: the soft edge and the residual's shell lie there."""
 
 EDGE_VOXELS = 2.0
-"""Sigma of the soft edge by which decoded tissue is blended into the scan: no seam at the hole's border."""
+"""Sigma of the soft edge by which decoded tissue is blended into the scan: no seam at its border."""
+
+PAINTED_MARGIN_VOXELS = 2
+"""What is painted reaches so far beyond the mask: as far as the mask may be short of the tumour by its own resolution."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +182,24 @@ def decoded_box(hole: np.ndarray) -> tuple[slice, slice, slice]:
     return slices[0], slices[1], slices[2]
 
 
+def hole_voxels(hole: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    """A hole in cells as bool (k, j, i) of a working grid of `shape`."""
+    return hole.repeat(CELL, 0).repeat(CELL, 1).repeat(CELL, 2)[tuple(slice(0, n) for n in shape)]
+
+
+def painted_voxels(mask: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """Where a mask's decoded tissue replaces the scan, bool (k, j, i): the mask and a margin, as far as the hole reaches.
+
+    The hole itself is larger, by cells: latents beside a tumour know of it. What lies there is only not shown to the
+    denoiser; a bone beside a tumour stays the scan's own.
+    """
+    painted = np.zeros_like(mask)
+    around = bounding_box(mask, PAINTED_MARGIN_VOXELS)
+    if around is not None:
+        painted[around] = ndimage.binary_dilation(mask[around], iterations=PAINTED_MARGIN_VOXELS)
+    return painted & hole_voxels(hole, mask.shape)
+
+
 def pasted(latents: torch.Tensor, inpainting: Inpainting, number: int) -> torch.Tensor:
     """The whole scan's latents with one seed's box in place: bit-equal to `latents` outside the hole."""
     whole = latents.clone()
@@ -187,15 +208,15 @@ def pasted(latents: torch.Tensor, inpainting: Inpainting, number: int) -> torch.
 
 
 def blended(
-    intensities: np.ndarray, decoded: np.ndarray, box: tuple[slice, slice, slice], hole: np.ndarray
+    intensities: np.ndarray, decoded: np.ndarray, box: tuple[slice, slice, slice], painted: np.ndarray
 ) -> np.ndarray:
-    """The scan (k, j, i) with the decoded tissue in the hole, a soft edge between them, and nothing else changed.
+    """The scan (k, j, i) with the decoded tissue where it is `painted`, a soft edge between them, and nothing else changed.
 
-    `decoded` covers the voxels of the cells in `box`; `hole` is in cells of the whole scan.
+    `decoded` covers the voxels of the cells in `box`; `painted` is bool (k, j, i), voxels of the whole scan.
     """
     voxels = tuple(slice(s.start * CELL, min(s.stop * CELL, n)) for s, n in zip(box, intensities.shape))
     shape = tuple(v.stop - v.start for v in voxels)
-    within = hole[box].repeat(CELL, 0).repeat(CELL, 1).repeat(CELL, 2)[: shape[0], : shape[1], : shape[2]]
+    within = painted[voxels]
     share = ndimage.gaussian_filter(within.astype(np.float32), EDGE_VOXELS)
     share = np.clip(2 * share - 0.5, 0, 1) * within + np.clip(2 * share - 0.5, 0, 0.5) * ~within
     result = intensities.copy()

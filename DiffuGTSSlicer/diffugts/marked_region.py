@@ -21,7 +21,7 @@ from diffugts.findings.finding import Finding, Segmentation
 from diffugts.findings.lesions import VerdictRule, cut, measure_lesions, verdict
 from diffugts.foundation.autoencoder import CELL
 from diffugts.foundation.body import filled_body
-from diffugts.inpainting import CONTEXT_CELLS, hole_cells
+from diffugts.inpainting import CONTEXT_CELLS, hole_cells, painted_voxels
 from diffugts.protocol import ProgressCallback, Quality, Region
 from diffugts.pseudo_healthy import PseudoHealthy, on_scan_grid
 from diffugts.scans.region import marked_voxels, region_mask
@@ -89,7 +89,8 @@ def examine_marked_region(
     hole = hole_cells(mask[box] & body, encoded.latents.shape[2:], pipeline.preset.dilation_cells, body)
     if not hole.any():
         raise RequestError("The marked region holds almost nothing of the patient. Make it larger, or move it.")
-    healthy = pipeline.inpaint(encoded, hole, level.steps, range(seed, seed + level.seeds), progress)
+    painted = painted_voxels(mask[box] & body, hole)
+    healthy = pipeline.inpaint(encoded, hole, level.steps, range(seed, seed + level.seeds), progress, painted)
     score = part.to_scan(difference_score(part, healthy, mask[box]))
     notes = [WORDS_UNUSED, MAY_PAINT_TUMOUR]
     if cells < pipeline.preset.crop_cells:

@@ -46,7 +46,7 @@ from diffugts.foundation.features import (
 )
 from diffugts.foundation.noise_schedules import NoiseScheduler
 from diffugts.foundation.tiled import TiledFoundation
-from diffugts.inpainting import decoded_box, hole_cells, inpaint, pasted
+from diffugts.inpainting import decoded_box, hole_cells, inpaint, painted_voxels, pasted
 from diffugts.marked_region import segment_marked_region
 from diffugts.preset import ModelPreset, QualityLevel
 from diffugts.protocol import ProgressCallback, Quality, Region, Stage
@@ -84,12 +84,13 @@ class DiffuGTSPipeline(DiffusionPipeline):
     """The whole method. See the module's docstring for its use.
 
     Components: `autoencoder` and `denoiser` (frozen), `scheduler`, `attention` (trained; without it a model can only
-    examine a region it is given), `text_encoder` and `tokenizer` (optional: without them the preset's own encoder is
+    examine a region it is given), `inpainter` (optional: the denoiser trained further to fill holes; without it the denoiser
+    fills them itself), `text_encoder` and `tokenizer` (optional: without them the preset's own encoder is
     loaded when the embedding bank does not know a text). `low_memory` takes scans through the autoencoder in smaller
     tiles: slower, with the same result where it has no group normalisation and one close to it where it has.
     """
 
-    _optional_components = ["attention", "text_encoder", "tokenizer"]
+    _optional_components = ["attention", "inpainter", "text_encoder", "tokenizer"]
 
     def __init__(
         self,
@@ -101,6 +102,7 @@ class DiffuGTSPipeline(DiffusionPipeline):
         tokenizer: Any = None,
         preset: ModelPreset | None = None,
         bank: EmbeddingBank | None = None,
+        inpainter: HoleDenoiser | None = None,
     ) -> None:
         super().__init__()
         self.register_modules(
@@ -110,8 +112,9 @@ class DiffuGTSPipeline(DiffusionPipeline):
             attention=attention,
             text_encoder=text_encoder,
             tokenizer=tokenizer,
+            inpainter=inpainter,
         )
-        for module in (autoencoder, denoiser, attention):
+        for module in (autoencoder, denoiser, attention, inpainter):
             if module is not None:
                 module.eval().requires_grad_(False)
         self.preset = preset or ModelPreset("unnamed", "A model without preset.json")
@@ -216,12 +219,16 @@ class DiffuGTSPipeline(DiffusionPipeline):
         steps: int = 4,
         seeds: Sequence[int] = (0,),
         progress: ProgressCallback | None = None,
+        painted: np.ndarray | None = None,
     ) -> PseudoHealthy:
-        """The pseudo-healthy scan for a hole in latent cells; with several seeds the median of their decodings."""
+        """The pseudo-healthy scan for a hole in latent cells; with several seeds the median of their decodings.
+
+        `painted`, bool (k, j, i) on the working grid, is where it replaces the scan; without it, in the whole hole.
+        """
         decodings = self._layers(self.autoencoder.network.decoder) * (len(seeds) + 1)
-        check = StageProgress(progress, Stage.INPAINTING, self._layers(self.denoiser) * (steps + 1) + decodings)
+        check = StageProgress(progress, Stage.INPAINTING, self._layers(self.painter) * (steps + 1) + decodings)
         result = inpaint(
-            self.denoiser,
+            self.painter,
             self.scheduler,
             encoded.latents,
             hole,
@@ -235,7 +242,7 @@ class DiffuGTSPipeline(DiffusionPipeline):
         box = decoded_box(hole)
         before = self.foundation.decoded(encoded.latents, box, check)
         filled = [self.foundation.decoded(pasted(encoded.latents, result, n), box, check) for n in range(len(seeds))]
-        return pseudo_healthy_scan(encoded, hole, result, before, np.median(filled, axis=0))
+        return pseudo_healthy_scan(encoded, hole, result, before, np.median(filled, axis=0), painted)
 
     def feature_residual(
         self, encoded: EncodedScan, healthy: PseudoHealthy, description: Description, check: Check | None = None
@@ -382,7 +389,8 @@ class DiffuGTSPipeline(DiffusionPipeline):
         if not suspected.any():
             return None
         seeds = list(range(seed, seed + level.seeds))
-        return self.inpaint(scan, self.hole(scan, suspected), level.steps, seeds, progress)
+        hole = self.hole(scan, suspected)
+        return self.inpaint(scan, hole, level.steps, seeds, progress, painted_voxels(suspected, hole))
 
     def _refined(
         self,
@@ -431,6 +439,11 @@ class DiffuGTSPipeline(DiffusionPipeline):
     def crop_cells(self) -> int:
         """Latent cells the denoiser sees at least along each axis, on this device."""
         return self.preset.crop_cells_on_cpu if self.device.type == "cpu" else self.preset.crop_cells
+
+    @property
+    def painter(self) -> HoleDenoiser:
+        """What fills holes: the inpainter, or the denoiser where the model has none."""
+        return self.inpainter or self.denoiser
 
     @property
     def foundation(self) -> TiledFoundation:

@@ -9,35 +9,42 @@ from scipy import ndimage
 
 from diffugts.encoded import EncodedScan
 from diffugts.foundation.autoencoder import CELL
-from diffugts.inpainting import Inpainting, blended, bounding_box, decoded_box
+from diffugts.inpainting import Inpainting, blended, bounding_box, decoded_box, hole_voxels
 from diffugts.refinement import pixel_residual
 
 EDGE_MARGIN = 3
-"""Voxels of the working grid around a hole within which its soft edge has come to nothing."""
+"""Voxels of the working grid around what is painted within which its soft edge has come to nothing."""
 
 
 @dataclass(frozen=True)
 class PseudoHealthy:
     """A pseudo-healthy scan on the working grid, model intensities (k, j, i).
 
-    `intensities` the scan with healthy tissue in the hole; `pixel_residual` how far the decoded scan and the decoded
-    pseudo-healthy scan lie apart, 0 outside the hole's surroundings; `signed` the same with its sign, unsmoothed;
-    `hole` bool, voxels; `inpainting` what it was decoded from.
+    `intensities` the scan with healthy tissue where it is `painted`, bool, voxels; `pixel_residual` how far the decoded scan
+    and the decoded pseudo-healthy scan lie apart, 0 outside the hole's surroundings; `signed` the same with its sign,
+    unsmoothed; `hole` bool, voxels, at least as large as what is painted; `inpainting` what it was decoded from.
     """
 
     intensities: np.ndarray
     pixel_residual: np.ndarray
     signed: np.ndarray
     hole: np.ndarray
+    painted: np.ndarray
     inpainting: Inpainting
 
 
 def pseudo_healthy_scan(
-    encoded: EncodedScan, hole: np.ndarray, result: Inpainting, before: np.ndarray, after: np.ndarray
+    encoded: EncodedScan,
+    hole: np.ndarray,
+    result: Inpainting,
+    before: np.ndarray,
+    after: np.ndarray,
+    painted: np.ndarray | None = None,
 ) -> PseudoHealthy:
     """Put together what was decoded around the hole: `before` the scan itself, `after` with healthy tissue.
 
-    `hole` is bool in latent cells of the whole scan; `before` and `after` are model intensities of its `decoded_box`.
+    `hole` is bool in latent cells of the whole scan; `before` and `after` are model intensities of its `decoded_box`;
+    `painted` is bool in voxels (the whole hole where it is not given).
     """
     shape = encoded.grid.geometry.shape
     box = decoded_box(hole)
@@ -46,23 +53,23 @@ def pseudo_healthy_scan(
     signed, pixel = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     signed[voxels] = (before - after)[part]
     pixel[voxels] = pixel_residual(before, after)[part]
-    wide = hole.repeat(CELL, 0).repeat(CELL, 1).repeat(CELL, 2)[tuple(slice(0, n) for n in shape)]
-    return PseudoHealthy(
-        blended(encoded.grid.intensities, after.astype(np.float32), box, hole), pixel, signed, wide, result
-    )
+    wide = hole_voxels(hole, shape)
+    shown = wide if painted is None else painted
+    healthy = blended(encoded.grid.intensities, after.astype(np.float32), box, shown)
+    return PseudoHealthy(healthy, pixel, signed, wide, shown, result)
 
 
 def on_scan_grid(encoded: EncodedScan, healthy: PseudoHealthy) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pseudo-healthy volume, residual (scan minus pseudo-healthy) and hole on the scan's own grid, in its own unit.
+    """Pseudo-healthy volume, residual (scan minus pseudo-healthy) and what is painted, on the scan's own grid, in its own unit.
 
-    The scan's own voxels are kept wherever nothing was inpainted; only the difference is interpolated, and only where it is.
+    The scan's own voxels are kept wherever nothing was painted; only the difference is interpolated, and only where it is.
     """
     volume = encoded.scan.voxels.astype(np.float32)
     residual, hole = np.zeros(volume.shape, np.float32), np.zeros(volume.shape, bool)
-    near = bounding_box(healthy.hole, EDGE_MARGIN)
+    near = bounding_box(healthy.painted, EDGE_MARGIN)
     if near is None:
         return volume, residual, hole
-    grid, within = encoded.grid.part(near), healthy.hole[near].astype(np.float32)
+    grid, within = encoded.grid.part(near), healthy.painted[near].astype(np.float32)
     soft = np.clip(2 * ndimage.uniform_filter(within, 3), 0, 1)
     box = grid.box_on_scan(soft > 0)
     if box is not None:

@@ -7,8 +7,9 @@ import pytest
 import torch
 from scipy import ndimage
 
+from diffugts.foundation.autoencoder import CELL
 from diffugts.foundation.decoding import decode_box
-from diffugts.inpainting import blended, hole_cells, inpaint, pasted
+from diffugts.inpainting import PAINTED_MARGIN_VOXELS, blended, hole_cells, inpaint, painted_voxels, pasted
 from small_model import small_pipeline
 
 SHAPE = (28, 24, 32)
@@ -108,11 +109,24 @@ def test_a_box_decodes_as_the_whole_scan_does(pipeline, latents) -> None:
     assert np.abs(part - inside).max() < 0.02 * np.abs(inside).max()
 
 
-def test_blending_changes_nothing_away_from_the_hole() -> None:
+def test_what_is_painted_is_the_mask_with_a_margin_within_the_hole() -> None:
+    mask = np.zeros((39, 40, 41), bool)
+    mask[14:22, 18, 12:30] = True
+    mask[38, 39, 37] = True
+    hole = hole_cells(mask, (10, 10, 11), 1, np.ones_like(mask))
+    wide = hole.repeat(CELL, 0).repeat(CELL, 1).repeat(CELL, 2)[:39, :40, :41]
+    painted = painted_voxels(mask, hole)
+    assert np.array_equal(painted, ndimage.binary_dilation(mask, iterations=PAINTED_MARGIN_VOXELS) & wide)
+    assert painted[mask & wide].all() and wide.sum() > 2 * painted.sum() > 2 * mask.sum()
+    assert not painted_voxels(mask, np.zeros_like(hole)).any()
+    assert not painted_voxels(np.zeros_like(mask), hole).any()
+
+
+def test_blending_changes_nothing_away_from_what_is_painted() -> None:
     scan = np.random.default_rng(0).random((40, 40, 40)).astype(np.float32)
-    hole = np.zeros((10, 10, 10), bool)
-    hole[4:6, 4:6, 4:6] = True
+    painted = np.zeros((40, 40, 40), bool)
+    painted[16:24, 16:24, 16:24] = True
     box = (slice(2, 8),) * 3
-    result = blended(scan, np.full((24, 24, 24), 0.5, np.float32), box, hole)
+    result = blended(scan, np.full((24, 24, 24), 0.5, np.float32), box, painted)
     assert np.array_equal(result[:8], scan[:8])
     assert np.abs(result[20, 20, 20] - 0.5) < 1e-3

@@ -31,7 +31,8 @@ def painted(encoded: EncodedScan, hole: np.ndarray) -> PseudoHealthy:
     ).astype(np.float32)
     nothing = np.zeros_like(intensities)
     whole = tuple(slice(0, 1) for _ in range(3))
-    return PseudoHealthy(intensities, nothing, nothing, hole, Inpainting(encoded.latents, whole, hole))  # type: ignore[arg-type]
+    result = Inpainting(encoded.latents, whole, hole)  # type: ignore[arg-type]
+    return PseudoHealthy(intensities, nothing, nothing, ndimage.binary_dilation(hole, iterations=4), hole, result)
 
 
 @pytest.mark.parametrize("at", ["in the middle", "at the scan's border"])

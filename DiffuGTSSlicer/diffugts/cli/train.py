@@ -6,11 +6,14 @@ In that order: each needs the ones before it. Every command can be stopped and s
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from diffugts.errors import RequestError
+
+if TYPE_CHECKING:
+    from diffugts.training.run import RunSettings
 
 app = typer.Typer(
     help="Train the compact model's parts, one after the other, or the heads alone on another model's foundation.",
@@ -94,21 +97,34 @@ def denoiser(
 ) -> None:
     """Train the denoiser: healthy tissue into holes of the latents. `--batch` counts cells of the latents."""
     from diffugts.training.denoiser import DenoiserTask, train_denoiser
-    from diffugts.training.run import RunSettings
 
-    settings = RunSettings(
-        minutes,
-        5e-4,
-        betas=(0.9, 0.98),
-        warmup_steps=100,
-        threads=threads,
-        seed=seed,
-        validate_every_minutes=validate_every,
-        watched="-expected_l1",
-        patience=patience,
-    )
+    settings = _denoiser_settings(minutes, 5e-4, threads, seed, validate_every, patience)
     task = DenoiserTask(cells=batch, copies=copies, processes=processes, bodies=bodies)
     train_denoiser(_packed(data, runs), runs / "autoencoder" / "last", runs / "denoiser", settings, task, initial)
+
+
+@app.command()
+def inpainter(
+    data: Data,
+    runs: Runs = Path("runs"),
+    minutes: Minutes = 60.0,
+    threads: Threads = 0,
+    seed: Seed = 0,
+    batch: Batch = 28_000,
+    copies: Annotated[int, typer.Option(help="Times every scan is encoded, all but one with varied intensities.")] = 2,
+    bodies: Annotated[int, typer.Option(help="Generated bodies among the scans.")] = 27,
+    processes: Processes = 0,
+    initial: Initial = None,
+    validate_every: ValidateEvery = 5.0,
+    patience: Patience = 0,
+) -> None:
+    """Train the denoiser further, to fill holes and nothing else; without --initial from RUNS/denoiser/last, which stays as it is."""
+    from diffugts.training.denoiser import FILLING_SHARES, DenoiserTask, train_denoiser
+
+    settings = _denoiser_settings(minutes, 4e-4, threads, seed, validate_every, patience)
+    task = DenoiserTask(cells=batch, copies=copies, processes=processes, bodies=bodies, shares=FILLING_SHARES)
+    before = initial or runs / "denoiser" / "last"
+    train_denoiser(_packed(data, runs), runs / "autoencoder" / "last", runs / "inpainter", settings, task, before)
 
 
 @app.command()
@@ -258,6 +274,24 @@ def _packed_for(
         count = pack_cases(cases, volumes, grid, hold_out, typer.echo)
     typer.echo(f"{count} training volumes packed in {volumes}, at {grid.spacing_mm:g} mm")
     return volumes
+
+
+def _denoiser_settings(
+    minutes: float, learning_rate: float, threads: int, seed: int, validate_every: float, patience: int
+) -> RunSettings:
+    from diffugts.training.run import RunSettings
+
+    return RunSettings(
+        minutes,
+        learning_rate,
+        betas=(0.9, 0.98),
+        warmup_steps=100,
+        threads=threads,
+        seed=seed,
+        validate_every_minutes=validate_every,
+        watched="-decoded_l1",
+        patience=patience,
+    )
 
 
 def _packed(data: Path, runs: Path) -> Path:

@@ -136,7 +136,7 @@ def _inpainted(
     preset = pipeline.preset
     number = 1 if modality == "CT" else 8
     result = inpaint(
-        pipeline.denoiser,
+        pipeline.painter,
         pipeline.scheduler,
         latents,
         hole,

@@ -90,7 +90,9 @@ def measure_speed(pipeline: DiffuGTSPipeline, scan: Scan, plain_steps: int = PLA
     pipeline(encoded, [SECOND], "fast")
     second = time.perf_counter() - start
     start = time.perf_counter()
-    threshold = min(pipeline.preset.calibration("standard").threshold, 0.9 * max(f.highest_score for f in fast.findings))
+    threshold = min(
+        pipeline.preset.calibration("standard").threshold, 0.9 * max(f.highest_score for f in fast.findings)
+    )
     standard = pipeline(scan, [FIRST], "standard", threshold=threshold)
     first_standard = time.perf_counter() - start
     start = time.perf_counter()

@@ -69,8 +69,10 @@ class HeldOutScan:
 def assemble_model(volumes: Path, runs: Path, output: Path) -> ModelPreset:
     """Write the model folder `output` from `runs`/{autoencoder,denoiser,attention}/last; returns its preset.
 
-    What was measured on the way is written to `runs`/assembly.json. A model card already in `output` is kept.
+    The inpainter of `runs`/inpainter/last is part of it where there is one. What was measured on the way is written to
+    `runs`/assembly.json. A model card already in `output` is kept.
     """
+    inpainter = runs / "inpainter" / "last"
     pipeline = DiffuGTSPipeline(
         ScanAutoencoder.from_pretrained(runs / "autoencoder" / "last"),
         HoleDenoiser.from_pretrained(runs / "denoiser" / "last"),
@@ -78,6 +80,7 @@ def assemble_model(volumes: Path, runs: Path, output: Path) -> ModelPreset:
         AnomalyAttention.from_pretrained(runs / "attention" / "last"),
         preset=ModelPreset("compact", "Compact CT and MR model, 2 mm, trained by this project"),
         bank=EmbeddingBank.build(load_text_encoder(), common_prompts()),
+        inpainter=HoleDenoiser.from_pretrained(inpainter) if inpainter.is_dir() else None,
     )
     held_out = [v for v in read_volumes(volumes) if v.name.startswith(HELD_OUT_PATIENTS)]
     silent = [v for v in read_volumes(volumes) if v.body_part == "brain" and v.healthy.all()]
@@ -106,8 +109,9 @@ def assemble_model(volumes: Path, runs: Path, output: Path) -> ModelPreset:
     if output.exists():
         shutil.rmtree(output)
     # Half precision halves the download; loading brings the weights back to single precision, exactly.
-    for module in (pipeline.autoencoder, pipeline.denoiser, pipeline.attention):
-        module.half()
+    for module in (pipeline.autoencoder, pipeline.denoiser, pipeline.inpainter, pipeline.attention):
+        if module is not None:
+            module.half()
     pipeline.save_pretrained(output)
     if card is not None:
         (output / CARD).write_text(card, encoding="utf-8")

@@ -4,6 +4,12 @@ Three tasks share the network:
 - expected tissue (s = 1): the hole is empty, L1 to the true latents; what comes out is the median healthy tissue;
 - texture (0 < s < 1): noisy latents in the hole, squared error of the velocity;
 - the whole scan noisy: what the features for the attention are read from.
+The expected tissue is also compared as it looks, decoded (`decoded_tissue.py`): where fat or muscle may lie, the median of each
+latent by itself decodes to neither.
+
+An inpainter is a denoiser that goes on from another one with the first two tasks alone. The one before stays what the features
+are read from, so that an attention trained on them goes on to serve.
+
 The loss is switched off in and around marked tumours and wherever an unmarked one may lie (`Volume.healthy`):
 the network never learns that a tumour is what belongs there. But what is left of a limb round a large tumour is mostly fat, and
 a network that sees no others fills limbs with fat: generated bodies, healthy throughout, show what lies inside one.
@@ -30,13 +36,21 @@ from diffugts.foundation.body import filled_body
 from diffugts.foundation.denoiser import HoleDenoiser, modality_class
 from diffugts.foundation.features import fast_arithmetic
 from diffugts.training.crops import crop_box
+from diffugts.training.decoded_tissue import decoded_error
 from diffugts.training.draws import START, draws
 from diffugts.training.generated_volumes import PREFIX, generated_volumes
 from diffugts.training.run import RunSettings, TrainingRun
 from diffugts.training.volumes import Volume, read_volumes
 
-EXPECTED, TEXTURE, WHOLE = 0.45, 0.3, 0.25
-"""Shares of the three tasks."""
+SHARES = (0.45, 0.3, 0.25)
+"""Of the tasks: expected tissue, texture, whole scan."""
+
+FILLING_SHARES = (0.65, 0.35, 0.0)
+DECODED_GAIN = 8.0
+"""Brings the error of decoded intensities, 0..1, to the size of that of latents, in their deviation."""
+
+DECODED_SHARE = 0.25
+"""Of the steps that also decode: a window costs as much as half a batch."""
 
 LOWEST_SIGMA = 0.05
 SARCOMA_SHARE, MR_SHARE, BODY_SHARE = 0.2, 0.22, 0.36
@@ -59,7 +73,8 @@ class DenoiserTask:
     """Crops of `sizes` latent cells along each axis, as many a step as make about `cells` cells.
 
     Every volume and its mirror image are encoded `copies` times with intensities varied as scanners differ; so many
-    `processes` draw beside the training. `bodies` generated bodies are among the scans.
+    `processes` draw beside the training. `bodies` generated bodies are among the scans. `shares` are those of the tasks:
+    `FILLING_SHARES` for an inpainter.
     """
 
     sizes: tuple[int, ...] = (16, 24)
@@ -67,6 +82,7 @@ class DenoiserTask:
     copies: int = 2
     processes: int = 0
     bodies: int = 27
+    shares: tuple[float, float, float] = SHARES
 
 
 @dataclass(frozen=True)
@@ -91,12 +107,13 @@ def train_denoiser(
 ) -> dict[str, float]:
     """Train on packed `volumes` through the frozen `autoencoder`; the component ends up in `folder`/last.
 
-    `initial` is a trained denoiser to go on from. Returns errors in the latents of held-out patients, in their deviation.
+    `initial` is a trained denoiser to go on from. Returns errors of held-out patients and bodies: in the latents, in their
+    deviation, and in decoded intensities.
     """
     module = HoleDenoiser() if initial is None else HoleDenoiser.from_pretrained(initial).train()
     run = TrainingRun(folder, module, settings)
     device = run.accelerator.device
-    encoder = ScanAutoencoder.from_pretrained(autoencoder).eval().to(device)
+    encoder = ScanAutoencoder.from_pretrained(autoencoder).eval().requires_grad_(False).to(device)
     bodies = generated_volumes(task.bodies + HELD_OUT_BODIES if task.bodies else 0, task.processes)
     taught = [v for v in read_volumes(volumes) if v.healthy.any()] + bodies
     not_taught = HELD_OUT_PATIENTS + tuple(body.name for body in bodies[task.bodies :])
@@ -127,14 +144,15 @@ def train_denoiser(
 
     def loss(module: nn.Module) -> torch.Tensor:
         latents, teach, hole, modality = _collated(next(batches), device)
-        return denoising_loss(module, latents, teach, hole, modality, rng)
+        return denoising_loss(module, encoder, latents, teach, hole, modality, task.shares, rng)
 
     patients = [v for v in held_out if v.group != BODY_GROUP]
     generated = [v for v in held_out if v.group == BODY_GROUP]
 
     def validate(module: nn.Module) -> dict[str, float]:
-        bodies_errors = _held_out_errors(module, generated) if generated else {}
-        return _held_out_errors(module, patients) | {f"bodies_{name}": error for name, error in bodies_errors.items()}
+        bodies_errors = _held_out_errors(module, encoder, generated) if generated else {}
+        errors = _held_out_errors(module, encoder, patients)
+        return errors | {f"bodies_{name}": error for name, error in bodies_errors.items()}
 
     return run.train(loss, validate)
 
@@ -202,15 +220,17 @@ def random_hole(size: int, body: torch.Tensor, rng: np.random.Generator) -> torc
 
 def denoising_loss(
     denoiser: nn.Module,
+    autoencoder: ScanAutoencoder,
     latents: torch.Tensor,
     teach: torch.Tensor,
     hole: torch.Tensor,
     modality: torch.Tensor,
+    shares: tuple[float, float, float],
     rng: np.random.Generator,
 ) -> torch.Tensor:
-    """Loss of one batch: latents (n, 4, ...), `teach` and `hole` (n, 1, ...) float, `modality` (n,)."""
+    """Loss of one batch: latents (n, 4, ...), `teach` and `hole` (n, 1, ...) float, `modality` (n,), `shares` of the tasks."""
     count, device = latents.shape[0], latents.device
-    task = torch.from_numpy(rng.choice(3, size=count, p=(EXPECTED, TEXTURE, WHOLE))).to(device)
+    task = torch.from_numpy(rng.choice(3, size=count, p=shares)).to(device)
     sigma = torch.from_numpy(rng.uniform(LOWEST_SIGMA, 1.0, count).astype(np.float32)).to(device)
     sigma = torch.where(task == 0, torch.ones_like(sigma), sigma)
     sigma = torch.where(task == 2, sigma**2, sigma).clamp(LOWEST_SIGMA, 1.0)
@@ -219,11 +239,16 @@ def denoising_loss(
     level = sigma.view(-1, 1, 1, 1, 1)
     noisy = (1 - level) * latents + level * torch.randn_like(latents)
     predicted = denoiser(noisy, sigma, latents, hole, modality)
-    weight = (hole * teach).expand_as(latents)
+    counted = hole * teach
+    weight = counted.expand_as(latents)
     absolute = (predicted - latents).abs()
     squared = (predicted - latents).square() / level.clamp(min=0.2).square()
     error = torch.where(level < 1, 0.5 * squared, absolute)
-    return (error * weight).sum() / (weight.sum() + 1)
+    value = (error * weight).sum() / (weight.sum() + 1)
+    if rng.random() < DECODED_SHARE:
+        first = (task == 0).nonzero()[:1, 0]
+        value = value + DECODED_GAIN * decoded_error(autoencoder, predicted[first], latents[first], counted[first], rng)
+    return value
 
 
 def _shares(mask: np.ndarray) -> np.ndarray:
@@ -253,10 +278,14 @@ def _collated(batch: tuple[np.ndarray, ...], device: torch.device) -> tuple[torc
 
 
 def _held_out_errors(
-    denoiser: nn.Module, volumes: list[LatentVolume], size: int = 24, count: int = 24
+    denoiser: nn.Module,
+    autoencoder: ScanAutoencoder,
+    volumes: list[LatentVolume],
+    size: int = 24,
+    count: int = 16,
 ) -> dict[str, float]:
     rng, device = np.random.default_rng(7), next(denoiser.parameters()).device
-    errors: dict[str, list[float]] = {"expected_l1": [], "texture_velocity": []}
+    errors: dict[str, list[float]] = {"expected_l1": [], "texture_velocity": [], "decoded_l1": []}
     for _ in range(count):
         drawn = tuple(part[None].numpy() for part in _draw(volumes, size, rng))
         latents, teach, hole, modality = _collated(drawn, device)
@@ -266,7 +295,10 @@ def _held_out_errors(
         noise = torch.from_numpy(rng.standard_normal(latents.shape).astype(np.float32)).to(device)
         for name, sigma in (("expected_l1", 1.0), ("texture_velocity", 0.5)):
             noisy = (1 - sigma) * latents + sigma * noise
-            difference = denoiser(noisy, torch.tensor([sigma], device=device), latents, hole, modality) - latents
+            predicted = denoiser(noisy, torch.tensor([sigma], device=device), latents, hole, modality)
+            difference = predicted - latents
             error = difference.abs() if sigma == 1 else difference.square() / sigma**2
             errors[name].append(float((error * weight).sum() / weight.sum()))
+            if sigma == 1:
+                errors["decoded_l1"].append(float(decoded_error(autoencoder, predicted, latents, hole * teach, rng)))
     return {name: float(np.mean(values)) for name, values in errors.items() if values}
