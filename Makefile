@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 TORCH ?= torch==2.13.0
 OUTPUT ?= demo-output
+PROCESSES ?= 2
 BIN := $(VENV)/bin
 READY := $(VENV)/.diffugts-ready
 
@@ -14,7 +15,7 @@ export SCAN PROMPT MODALITY
 
 help:
 	@echo 'make demo      segment the generated demo scan, or your own: make demo SCAN=scan.nrrd PROMPT="liver tumour"'
-	@echo 'make test      all tests'
+	@echo 'make test      all tests, in two processes; make test PROCESSES=8 TESTS=Testing/engine'
 	@echo 'make lint      style (ruff) and types (mypy)'
 	@echo 'make bench     stage times and memory on this machine, as JSON'
 	@echo 'make bench-slicer   how long the Slicer side holds up the window, as JSON'
@@ -47,8 +48,9 @@ demo: $(READY)
 	  $(BIN)/diffugts demo --output "$(OUTPUT)"; \
 	fi
 
+# Test files side by side, each in one process, with a thread of its own: two threads of torch in each would wait for one another.
 test: $(READY)
-	$(BIN)/python -m pytest -q $(TESTS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(PROCESSES) --dist loadfile $(TESTS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

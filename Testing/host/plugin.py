@@ -23,8 +23,12 @@ def pytest_pycollect_makemodule(module_path, parent):
     """Skip the test files of the folder where the host cannot run; boot it before the first is imported."""
     if reason_not_to_run():
         return _SkippedModule.from_parent(parent, path=module_path)
+    from vtk import vtkLogger
+
     import host
 
+    # What VTK reports fails the test that it comes from (see host.faults); processes of tests would print it as well.
+    vtkLogger.SetStderrVerbosity(vtkLogger.VERBOSITY_OFF)
     host.start()
     return None
 
