@@ -18,6 +18,7 @@ from diffugts.training.case import Case
 from diffugts.training.cases import CaseSource
 from diffugts.training.encoding import Foundation
 from diffugts.training.generated_volumes import generated_volume
+from diffugts.training.replay import Replay
 from diffugts.training.text_pool import TextPool
 
 COMPACT = Path(__file__).resolve().parents[2] / "Resources" / "Models" / "compact"
@@ -112,6 +113,26 @@ def test_the_pool_of_texts_depends_on_the_question_and_the_seed_alone() -> None:
     third = TextPool(Letters(), 2)
     third.describing(tumour, "T1")
     assert not torch.equal(first._pools[key], third._pools[key])
+
+
+class Held:
+    """Something of so many bytes."""
+
+    def __init__(self, nbytes: int) -> None:
+        self.nbytes = nbytes
+
+
+def test_what_is_gone_over_again_is_bounded_in_number_and_in_bytes() -> None:
+    replay: Replay[Held] = Replay(most=3, most_bytes=100)
+    items = [Held(20) for _ in range(5)]
+    for item in items:
+        replay.add(item)
+    rng = np.random.default_rng(0)
+    assert len(replay) == 3 and {replay.one(rng) for _ in range(50)} == set(items[2:])
+    replay.add(Held(70))
+    assert len(replay) == 2, "20 and 70 bytes fit, another 20 do not"
+    replay.add(Held(500))
+    assert len(replay) == 1, "the last one always does"
 
 
 def batch_number(number: int) -> CaseBatch:

@@ -20,7 +20,9 @@ from typer.testing import CliRunner
 
 from diffugts.attention import AnomalyAttention
 from diffugts.cli.app import app
+from diffugts.descriptions.training_texts import texts_of_marks
 from diffugts.errors import ModelError, RequestError
+from diffugts.evaluation.layout_challenges import labelled_organs
 from diffugts.evaluation.layouts import read_cases
 from diffugts.maisi.conversion import convert
 from diffugts.models import load_pipeline, weights_sha256
@@ -44,7 +46,8 @@ from diffugts.training.heads import HeldOutAnswer, assemble_heads, with_bounds
 from diffugts.training.looks import Look
 from diffugts.training.run import RunSettings, read_log
 from diffugts.training.text_pool import TextPool
-from made_datasets import decathlon
+from diffugts.training.volumes import pack_volumes
+from made_datasets import decathlon, kits, table, thigh, write_mask, write_scan
 from maisi_files import write_published_files
 
 COMPACT = Path(__file__).resolve().parents[2] / "Resources" / "Models" / "compact"
@@ -122,6 +125,46 @@ def test_labels_by_number_become_tumour_and_organ(volumes: Path) -> None:
     for volume in read_described(volumes):
         assert volume.description == "liver tumour" and volume.organ == "liver" and volume.is_ill
         assert (volume.organs == 1).any() and not ((volume.organs == 1) & volume.tumour).any()
+
+
+def test_organs_are_labelled_where_a_challenge_says_so(tmp_path: Path) -> None:
+    assert labelled_organs(read_cases(kits(tmp_path / "kits"))[0]) == {1: "kidney"}
+    renamed = decathlon(tmp_path / "msd" / "Task03_Liver", 1, {"0": "background", "1": "vessel", "2": "cancer"})
+    assert labelled_organs(read_cases(renamed)[0]).get(2) is None, "a tumour is no organ"
+    assert labelled_organs(read_cases(table(tmp_path / "own"))[0]) == {}
+
+
+@pytest.mark.parametrize(
+    ("description", "said"),
+    [
+        ("liver tumour", {("", "liver", None), ("liver tumor", None, None)}),
+        ("Glioma", {("glioma", "brain", None), ("", "brain", None)}),
+        ("desmoid", {("desmoid", None, None)}),
+    ],
+)
+def test_what_is_said_of_marks_is_what_their_words_say(
+    description: str, said: set[tuple[str, str | None, str | None]]
+) -> None:
+    assert {(text.kind, text.organ, text.region) for text in texts_of_marks(description, "CT")} == said
+
+
+def test_a_data_folder_is_packed_to_the_models_grid_without_scans_that_it_does_not_know(
+    model: Path, tmp_path: Path
+) -> None:
+    data, rows = tmp_path / "data", ["image\tlabel\tmodality\tbody_part\ttissue\ttumour_label"]
+    for name, modality in (("STS_001_CT", "CT"), ("STS_003_CT", "CT"), ("STS_001_MR_T1", "MR T1")):
+        write_scan(data / "train" / f"{name}.nii.gz")
+        write_mask(data / "train" / f"{name}_label.nii.gz")
+        rows.append(f"train/{name}.nii.gz\ttrain/{name}_label.nii.gz\t{modality}\textremity\tsarcoma\tyes")
+    (data / "INDEX.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    grid = TrainingGrid.of_model(model)
+    assert pack_volumes(data, tmp_path / "volumes", grid) == 2
+    packed = {v.name: v for v in all_volumes(tmp_path / "volumes")}
+    assert packed.keys() == {"STS_001_CT", "STS_003_CT"}
+    volume = packed["STS_001_CT"]
+    assert volume.spacing_mm == 1.5 and volume.intensities.shape == grid.scan(thigh()[0]).intensities.shape
+    assert is_held_out(packed["STS_003_CT"]) and not is_held_out(volume)
+    assert [v.name for v in case_source(tmp_path / "volumes", [], 1).real] == ["STS_001_CT"]
 
 
 def test_one_patient_in_five_is_held_out_by_name_and_stays_so_when_others_come() -> None:
