@@ -432,6 +432,29 @@ def test_what_was_corrected_is_exported_as_it_is_now(host, panel, tmp_path: Path
     assert float(line["volume_ml"]) == pytest.approx(4 * 5 * 6 * voxel_ml, abs=1e-3)
 
 
+def test_a_segmentation_that_was_deleted_and_a_map_that_was_are_told_in_the_csv(host, panel, tmp_path: Path):
+    load(panel, host, NAMES[:2])
+    tick_all(host, panel)
+    jobs = start(host, panel)
+    until_over(host, jobs)
+    panel.volumesSection.ui.volumesTable.selectRow(2)
+    panel.findingsSection.ui.thresholdSlider.setValue(65)
+    host.process_events(300)
+    for node_id in (jobs[0].result.segmentation_id, jobs[1].result.score_map_ids[0]):
+        slicer.mrmlScene.RemoveNode(slicer.mrmlScene.GetNodeByID(node_id))
+    host.process_events(300)
+    assert [row[2] for row in table(panel)] == ["segment deleted", "segment deleted", "corrected", "found"]
+    host.dialogs.answer(str(tmp_path / "all.csv"))
+    panel.volumesSection.ui.csvButton.click()
+    host.process_events(100)
+    lines = read_csv(tmp_path / "all.csv")
+    assert [(line["verdict"], line["lesion"]) for line in lines] == [
+        ("segment deleted", ""), ("segment deleted", ""), ("corrected", ""), ("found", "1")
+    ]  # fmt: skip
+    assert all("Segment again" in line["failure"] for line in lines[:3]) and not lines[3]["failure"]
+    assert lines[0]["volume_ml"] == "" and float(lines[2]["volume_ml"]) > 0
+
+
 def test_the_table_node_has_the_same_lines(host, panel):
     load(panel, host, NAMES[:2])
     tick_all(host, panel)
