@@ -31,6 +31,7 @@ from diffugts.training import heads
 from diffugts.training.attention import (
     AttentionTask,
     all_volumes,
+    batch_loss,
     case_loss,
     case_source,
     is_held_out,
@@ -38,6 +39,7 @@ from diffugts.training.attention import (
     new_attention,
     train_attention,
 )
+from diffugts.training.batches import batches_of, encoded
 from diffugts.training.cases import CaseSource
 from diffugts.training.described_volumes import held_out, pack_cases, read_described
 from diffugts.training.encoding import Foundation
@@ -47,7 +49,7 @@ from diffugts.training.looks import Look
 from diffugts.training.run import RunSettings, read_log
 from diffugts.training.text_pool import TextPool
 from diffugts.training.volumes import pack_volumes
-from made_datasets import decathlon, kits, table, thigh, write_mask, write_scan
+from made_datasets import decathlon, decathlon_brain, kits, table, thigh, write_mask, write_scan
 from maisi_files import write_published_files
 
 COMPACT = Path(__file__).resolve().parents[2] / "Resources" / "Models" / "compact"
@@ -235,6 +237,25 @@ def test_cases_show_what_is_marked_as_the_foundation_sees_it_and_ask_for_it_wher
     assert 0.45 < np.median(soft) < 0.58, "soft tissue by MAISI's curve; by the compact one it would be 0.6"
     for case in (c for c in cases if c.tumour is None):
         assert case.absent is not None and not case.target.any()
+
+
+@pytest.mark.parametrize(("name", "spacing_mm"), [("maisi-ct-ddpm", 1.5), ("maisi-mr-brain", 1.0)])
+def test_a_batch_behind_each_of_nvidias_foundations_teaches_heads(name: str, spacing_mm: float, tmp_path: Path) -> None:
+    """As on a GPU: cases drawn in batches, encoded together."""
+    files = write_published_files(tmp_path / "published", name)
+    model = convert(files.folder, files.model, tmp_path / "model")
+    is_ct = name == "maisi-ct-ddpm"
+    data = decathlon(tmp_path / "Task03_Liver", 2) if is_ct else decathlon_brain(tmp_path / "Task01_Brain")
+    pack_cases(read_cases(data), tmp_path / "volumes", TrainingGrid.of_model(model), ["liver_0"] if is_ct else [])
+    source = case_source(tmp_path / "volumes", [], 1)
+    assert source.grid.spacing_mm == spacing_mm
+    foundation = Foundation(model / "autoencoder", model / "denoiser")
+    batch = encoded(batches_of(source, 2)(), foundation)
+    assert {case.sequence for case in batch.cases} == {None if is_ct else "FLAIR"}
+    learning = new_attention(foundation, Letters())
+    loss = batch_loss(learning, batch, TextPool(Letters(), 1))
+    loss.mean().backward()
+    assert torch.isfinite(loss).all() and float(learning.to_queries[0].weight.grad.abs().sum()) > 0
 
 
 def test_a_short_training_on_another_foundation_lowers_the_loss_on_patients_it_was_not_shown(
