@@ -59,7 +59,7 @@ class ModelPreset:
     uncertain_margin: float = 0.15
     least_anomaly_score: float = 0.5
     dilation_cells: int = 1
-    start_sigma: float = 0.5
+    start_sigma: float = 0.25
     crop_cells: int = 24
     crop_cells_on_cpu: int = 24
     random_weights: bool = False
@@ -67,8 +67,8 @@ class ModelPreset:
     qualities: dict[str, QualityLevel] = field(
         default_factory=lambda: {
             "fast": QualityLevel(inpaint=False),
-            "standard": QualityLevel(inpaint=True, steps=3, mirror=True, refine=True),
-            "thorough": QualityLevel(inpaint=True, steps=8, seeds=3, mirror=True, refine=True),
+            "standard": QualityLevel(inpaint=True, steps=2, mirror=True, refine=True),
+            "thorough": QualityLevel(inpaint=True, steps=4, seeds=3, mirror=True, refine=True),
         }
     )
 

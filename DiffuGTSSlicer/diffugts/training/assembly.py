@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 
 from diffugts.attention import AnomalyAttention
@@ -108,6 +109,8 @@ def assemble_model(volumes: Path, runs: Path, output: Path) -> ModelPreset:
     card = (output / CARD).read_text(encoding="utf-8") if (output / CARD).is_file() else None
     if output.exists():
         shutil.rmtree(output)
+    if pipeline.inpainter is not None:
+        round_kernels(pipeline.inpainter)
     # Half precision halves the download; loading brings the weights back to single precision, exactly.
     for module in (pipeline.autoencoder, pipeline.denoiser, pipeline.inpainter, pipeline.attention):
         if module is not None:
@@ -119,6 +122,14 @@ def assemble_model(volumes: Path, runs: Path, output: Path) -> ModelPreset:
     (runs / "assembly.json").write_text(json.dumps(measured, indent=2), encoding="utf-8")
     print(json.dumps(measured, indent=2))
     return pipeline.preset
+
+
+@torch.no_grad()
+def round_kernels(network: torch.nn.Module) -> None:
+    """Round a network's kernels to what bfloat16 holds: its arithmetic does so in any case, and they pack a sixth smaller."""
+    for parameter in network.parameters():
+        if parameter.ndim > 1:
+            parameter.copy_(parameter.bfloat16())
 
 
 def best_threshold(ill: Sequence[Look], free: Sequence[Look]) -> tuple[float, dict[str, float], dict[str, float]]:
