@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from command_line import call
+from diffugts.cli import interrupts
 from diffugts.errors import RequestError
 from diffugts.protocol import Region, ResultManifest, parse_event, sha256_of
 from job_folders import job_folder, write_scan
@@ -143,6 +144,40 @@ def test_control_c_leaves_nothing(segment: list[str], tmp_path: Path, number: si
         assert process.returncode == 130 and not output
         assert b"Cancelled" in said and b"Traceback" not in said
     assert {path.name for path in tmp_path.iterdir()} == {"scan T1.nrrd"}
+
+
+def test_an_interrupt_that_a_library_swallowed_is_heeded_at_the_next_progress(
+    segment: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interrupts, "_asked", True)
+    result = call(*segment)
+    assert result.code == 130 and "Cancelled" in result.err
+    assert {path.name for path in tmp_path.iterdir()} == {"scan T1.nrrd"}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_interrupts_at_once_and_is_remembered(number: signal.Signals) -> None:
+    program = (
+        "import os, signal\n"
+        "from diffugts.cli import interrupts\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "interrupts.listen()\n"
+        "interrupts.heed()\n"
+        "try:\n"
+        f"    os.kill(os.getpid(), {int(number)})\n"
+        "    print('went on')\n"
+        "except BaseException as swallowed:\n"
+        "    print(type(swallowed).__name__)\n"
+        "try:\n"
+        "    interrupts.heed()\n"
+        "except KeyboardInterrupt:\n"
+        "    print('heeded')\n"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment(), timeout=60
+    )
+    assert said.stdout.split() == ["KeyboardInterrupt", "heeded"], said.stderr
 
 
 @given(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import signal
 import sys
 import traceback
 from typing import Annotated, Any
@@ -12,7 +11,21 @@ import typer
 from typer.core import TyperGroup
 
 from diffugts import __version__
-from diffugts.cli import baseline, bench, cohort, demo, dicom, doctor, evaluate, models, segment, serve, train, worker
+from diffugts.cli import (
+    baseline,
+    bench,
+    cohort,
+    demo,
+    dicom,
+    doctor,
+    evaluate,
+    interrupts,
+    models,
+    segment,
+    serve,
+    train,
+    worker,
+)
 from diffugts.errors import Cancelled, DiffuGTSError
 
 DEFECT = "Something went wrong that the program did not foresee. Please report it with the lines above."
@@ -86,7 +99,7 @@ def main() -> None:
         # A description in any alphabet must not end the program on a terminal that lacks it.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupts.listen()
     app()
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from diffugts.cli import interrupts
 from diffugts.cli.dicom import SeriesOption, print_written, require_dicom_possible
 from diffugts.protocol import Quality, Region, Request, ResultManifest
 
@@ -144,8 +145,12 @@ def kept_features(folder: Path | None, most_gb: float) -> KeptFeatures | None:
 def carry_out(request: Request, display: Display, picture: bool, kept: KeptFeatures | None = None) -> ResultManifest:
     """Run one request in this process, with its progress on a display."""
     from diffugts.worker.job import run_request
-    from diffugts.worker.progress import ProgressTracker
+    from diffugts.worker.progress import Progress, ProgressTracker
     from diffugts.worker.shelf import ModelShelf
 
-    tracker = ProgressTracker(request.quality, display.progress, descriptions=len(request.descriptions))
+    def report(progress: Progress) -> None:
+        interrupts.heed()
+        display.progress(progress)
+
+    tracker = ProgressTracker(request.quality, report, descriptions=len(request.descriptions))
     return run_request(request, ModelShelf(kept=kept), tracker, picture)
