@@ -43,6 +43,8 @@ HeadsOf = Annotated[
         help="The heads alone, on the foundation of this model (its name or folder); its runs lie below --runs, in its name.",
     ),
 ]
+Copies = Annotated[int, typer.Option(help="Times every scan is encoded, all but one with varied intensities.")]
+Bodies = Annotated[int, typer.Option(help="Generated bodies among the scans.")]
 
 VOLUMES = "volumes"
 ATTENTION_PRECISION = "no"
@@ -88,8 +90,8 @@ def denoiser(
     threads: Threads = 0,
     seed: Seed = 0,
     batch: Batch = 28_000,
-    copies: Annotated[int, typer.Option(help="Times every scan is encoded, all but one with varied intensities.")] = 2,
-    bodies: Annotated[int, typer.Option(help="Generated bodies among the scans.")] = 27,
+    copies: Copies = 2,
+    bodies: Bodies = 27,
     processes: Processes = 0,
     initial: Initial = None,
     validate_every: ValidateEvery = 5.0,
@@ -111,8 +113,8 @@ def inpainter(
     threads: Threads = 0,
     seed: Seed = 0,
     batch: Batch = 28_000,
-    copies: Annotated[int, typer.Option(help="Times every scan is encoded, all but one with varied intensities.")] = 2,
-    bodies: Annotated[int, typer.Option(help="Generated bodies among the scans.")] = 27,
+    copies: Copies = 2,
+    bodies: Bodies = 27,
     processes: Processes = 0,
     initial: Initial = None,
     validate_every: ValidateEvery = 5.0,
@@ -153,7 +155,7 @@ def attention(
     seed: Seed = 0,
     encoders: Encoders = 0,
     batch: Annotated[int, typer.Option(help="Cases a step learns from at once, on a GPU.")] = 8,
-    bodies: Annotated[int, typer.Option(help="Generated bodies among the scans.")] = 36,
+    bodies: Bodies = 36,
     initial: Annotated[
         Path | None, typer.Option(help="A trained attention to go on from, of the same autoencoder and denoiser.")
     ] = None,
