@@ -40,8 +40,11 @@ SLICER_SIDE = sorted(
     [*(ROOT / "DiffuGTSSlicer").glob("*.py"), *(ROOT / "DiffuGTSSlicer" / "DiffuGTSSlicerLib").rglob("*.py")]
 )
 
-LARGEST_CLONE_MB = 100
-"""The index clones the repository and refuses more than this, its history included."""
+LARGEST_CHECKOUT_MB = 100
+"""The index refuses more than this."""
+
+LARGEST_CLONE_MB = 200
+"""Files and history together, by our own choice: the index clones all of it, and every generation of weights stays in it."""
 
 AT_FILE_SCOPE = {"slicer", "qt", "ctk", "vtk", "numpy", "DiffuGTSSlicerLib", "diffugts"}
 """What the module may import when Slicer starts, besides the standard library: all of it comes with Slicer or is ours."""
@@ -146,6 +149,7 @@ def test_a_clone_is_small_enough() -> None:
     history = subprocess.run(
         ["git", "rev-list", "--disk-usage", "--objects", "HEAD"], cwd=ROOT, capture_output=True, text=True
     )
+    assert files / 1e6 < LARGEST_CHECKOUT_MB, f"the files are {files / 1e6:.0f} MB"
     megabytes = (files + int(history.stdout or 0)) / 1e6
     assert megabytes < LARGEST_CLONE_MB, f"files and history together are {megabytes:.0f} MB"
 
