@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from command_line import call
-from diffugts.cli import interrupts
+from diffugts import interrupts
 from diffugts.errors import RequestError
 from diffugts.protocol import Region, ResultManifest, parse_event, sha256_of
 from job_folders import job_folder, write_scan
@@ -160,7 +160,7 @@ def test_an_interrupt_that_a_library_swallowed_is_heeded_at_the_next_progress(
 def test_a_signal_interrupts_at_once_and_is_remembered(number: signal.Signals) -> None:
     program = (
         "import os, signal\n"
-        "from diffugts.cli import interrupts\n"
+        "from diffugts import interrupts\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "interrupts.listen()\n"
         "interrupts.heed()\n"
@@ -177,7 +177,22 @@ def test_a_signal_interrupts_at_once_and_is_remembered(number: signal.Signals) -
     said = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, env=environment(), timeout=60
     )
-    assert said.stdout.split() == ["KeyboardInterrupt", "heeded"], said.stderr
+    assert said.stdout.split() == ["Interrupt", "heeded"], said.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_an_interrupt_inside_a_string_that_is_executed_keeps_the_exit_code(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(
+        "import os, signal, sys\n"
+        "from diffugts import interrupts\n"
+        "interrupts.listen()\n"
+        "try:\n"
+        "    exec('os.kill(os.getpid(), signal.SIGTERM)')\n"
+        "except KeyboardInterrupt:\n"
+        "    sys.exit(130)\n"
+    )
+    ended = subprocess.run([sys.executable, "-m", "program"], cwd=tmp_path, env=environment(), timeout=60)
+    assert ended.returncode == 130
 
 
 @given(

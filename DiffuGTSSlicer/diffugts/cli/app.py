@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from diffugts import __version__
+from diffugts import __version__, interrupts
 from diffugts.cli import (
     baseline,
     bench,
@@ -19,7 +19,6 @@ from diffugts.cli import (
     dicom,
     doctor,
     evaluate,
-    interrupts,
     models,
     segment,
     serve,

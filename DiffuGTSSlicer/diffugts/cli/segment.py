@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from diffugts.cli import interrupts
+from diffugts import interrupts
 from diffugts.cli.dicom import SeriesOption, print_written, require_dicom_possible
 from diffugts.protocol import Quality, Region, Request, ResultManifest
 

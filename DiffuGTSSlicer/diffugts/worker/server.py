@@ -14,7 +14,6 @@ Heavy libraries are imported by the first job: `hello` comes within a fraction o
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import threading
 import time
@@ -23,7 +22,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from diffugts import __version__
+from diffugts import __version__, interrupts
 from diffugts.errors import Cancelled, DiffuGTSError, RequestError
 from diffugts.protocol import PROTOCOL_VERSION, Event, Request, ResultManifest, Stage, parse_command, sha256_of
 from diffugts.protocol.manifest import DONE, FILE_NAME
@@ -72,7 +71,7 @@ class Worker:
 
     def serve(self) -> int:
         """Greet, then carry out what is asked until the input ends, `quit` comes or the parent process is gone."""
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        interrupts.listen()
         self._greet()
         threading.Thread(target=self._obey_all, name="commands", daemon=True).start()
         threading.Thread(target=self._watch_parent, args=(_parent(),), name="parent", daemon=True).start()
