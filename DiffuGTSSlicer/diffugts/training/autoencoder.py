@@ -15,7 +15,8 @@ import torch
 from torch import nn
 
 from diffugts.foundation.autoencoder import ScanAutoencoder
-from diffugts.training.crops import crop_box, padded, vary_intensities
+from diffugts.training.augmentation import as_another_scanner_sees, mirrored
+from diffugts.training.crops import crop_box, padded
 from diffugts.training.draws import draws
 from diffugts.training.run import RunSettings, TrainingRun
 from diffugts.training.volumes import Volume, read_volumes
@@ -96,10 +97,7 @@ class _Crops:
             if (crop > 0.12).mean() > 0.2:
                 break
         crop = padded(crop, self.size)
-        for axis in range(3):
-            if self.rng.random() < 0.5:
-                crop = np.flip(crop, axis)
-        return np.ascontiguousarray(vary_intensities(crop, volume.modality, self.rng))
+        return as_another_scanner_sees(mirrored(self.rng, crop), volume.modality, self.rng)
 
 
 def _fixed_crops(volumes: list[Volume], size: int) -> list[tuple[str, torch.Tensor]]:

@@ -5,15 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from diffugts.descriptions.training_texts import TumourText
 from diffugts.foundation.denoiser import modality_class
-from diffugts.training.crops import vary_intensities
+from diffugts.training.augmentation import as_another_scanner_sees, turned_and_mirrored
 from diffugts.training.grid import TrainingGrid
 from diffugts.training.volumes import SPACING_MM, Volume
-
-AFFINE_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -54,12 +51,8 @@ def finished_case(
 ) -> Case:
     """A crop of `volume`, in the intensities that are drawn in, made a case in those that the model sees."""
     sure_share = float(weight.mean())
-    if rng.random() < AFFINE_SHARE:
-        scan, target, weight = _turned(rng, scan, target, weight)
-    for axis in (0, 1, 2):
-        if rng.random() < (0.5 if axis == 2 else 0.15):
-            scan, target, weight = (np.flip(array, axis) for array in (scan, target, weight))
-    scan = grid.seen(vary_intensities(scan, volume.modality, rng, grid.mr_ceiling), volume.modality)
+    scan, target, weight = turned_and_mirrored(rng, scan, target, weight)
+    scan = grid.seen(as_another_scanner_sees(scan, volume.modality, rng, grid.mr_ceiling), volume.modality)
     fill = [(0, (-n) % grid.multiple) for n in scan.shape]
     front = rng.random() < 0.5
     fill = [(b, a) if front else (a, b) for a, b in fill]
@@ -76,17 +69,4 @@ def finished_case(
         absent,
         sure_share,
         volume.spacing_mm,
-    )
-
-
-def _turned(rng: np.random.Generator, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
-    angle, zoom = np.deg2rad(rng.uniform(-15, 15)), rng.uniform(0.85, 1.2)
-    turn = np.array([[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]]) * zoom
-    centre = (np.array(arrays[0].shape) - 1) / 2
-    offset = centre - turn @ centre
-    return tuple(
-        ndimage.affine_transform(a.astype(np.float32), turn, offset, order=1) > 0.5
-        if a.dtype == bool
-        else ndimage.affine_transform(a, turn, offset, order=1)
-        for a in arrays
     )

@@ -35,6 +35,7 @@ from diffugts.foundation.autoencoder import CELL, ScanAutoencoder
 from diffugts.foundation.body import filled_body
 from diffugts.foundation.denoiser import HoleDenoiser, modality_class
 from diffugts.foundation.features import fast_arithmetic
+from diffugts.training.augmentation import as_another_scanner_sees
 from diffugts.training.crops import crop_box
 from diffugts.training.decoded_tissue import decoded_error
 from diffugts.training.draws import START, draws
@@ -61,7 +62,7 @@ BODY_GROUP = 3
 HOLE_RADII_CELLS = (1.5, 10.0)
 """Mean radii of the holes: a cell is 8 mm, and there are sarcomas of two litres."""
 
-DIMMEST, BRIGHTEST = 0.4, 1.15
+MR_BRIGHTNESS = (0.4, 1.15)
 """MR is scaled by its brightest voxels: beside a large bright tumour healthy tissue is dim, and it is healthy all the same."""
 
 HELD_OUT_BODIES = 3
@@ -177,7 +178,7 @@ def encode_volume(
 ) -> Iterator[LatentVolume]:
     """The volume's latents and those of its left-right mirror image, as it is and `copies` - 1 times varied."""
     device = autoencoder.latent_mean.device
-    scan = torch.from_numpy(volume.intensities[_whole_cells(volume)].astype(np.float32)).to(device)
+    scan = volume.intensities[_whole_cells(volume)].astype(np.float32)
     group = (
         BODY_GROUP
         if volume.name.startswith(PREFIX)
@@ -188,9 +189,10 @@ def encode_volume(
         else 2
     )
     for copy, mirrored in product(range(copies), (False, True)):
-        seen = _varied(scan, volume.modality, rng) if copy else scan
+        seen = as_another_scanner_sees(scan, volume.modality, rng, mr_brightness=MR_BRIGHTNESS) if copy else scan
+        seen = torch.from_numpy(np.ascontiguousarray(np.flip(seen, 2)) if mirrored else seen).to(device)
         with fast_arithmetic(device):
-            latents, _ = autoencoder.encode((seen.flip(2) if mirrored else seen)[None, None])
+            latents, _ = autoencoder.encode(seen[None, None])
         cells = (np.ascontiguousarray(np.flip(a, 2)) if mirrored else a for a in (teach, body))
         kind = modality_class(volume.modality, volume.sequence)
         yield LatentVolume(volume.name, group, kind, latents[0].half().cpu(), *map(torch.from_numpy, cells))
@@ -198,12 +200,6 @@ def encode_volume(
 
 def _whole_cells(volume: Volume) -> tuple[slice, ...]:
     return tuple(slice(0, n - n % CELL) for n in volume.intensities.shape)
-
-
-def _varied(scan: torch.Tensor, modality: str, rng: np.random.Generator) -> torch.Tensor:
-    if modality == "CT":
-        return (scan * rng.uniform(0.98, 1.02) + rng.uniform(-0.015, 0.015) * (scan > 0.02)).clamp(0, 1)
-    return (scan * rng.uniform(DIMMEST, BRIGHTEST)).clamp(0, 1.3) ** rng.uniform(0.8, 1.25)
 
 
 def random_hole(size: int, body: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
