@@ -26,15 +26,16 @@ from diffusers import DiffusionPipeline
 
 from diffugts.attention import AnomalyAttention, Queries
 from diffugts.calibration import Calibration
+from diffugts.described_search import segment_described
 from diffugts.descriptions.bank import EmbeddingBank
 from diffugts.descriptions.description import Description
 from diffugts.descriptions.encoder import TextEncoder
 from diffugts.descriptions.reader import DescriptionReader
 from diffugts.descriptions.templates import prompt_pair
 from diffugts.encoded import EncodedScan
-from diffugts.errors import Cancelled, ModelError, ScanError
-from diffugts.findings.finding import Finding, ModelIdentity, Segmentation
-from diffugts.findings.lesions import VerdictRule, cut, measure_lesions, verdict
+from diffugts.errors import ModelError, ScanError
+from diffugts.findings.finding import ModelIdentity, Segmentation
+from diffugts.findings.lesions import VerdictRule
 from diffugts.foundation.autoencoder import ScanAutoencoder
 from diffugts.foundation.denoiser import HoleDenoiser, modality_class
 from diffugts.foundation.features import (
@@ -46,13 +47,11 @@ from diffugts.foundation.features import (
 )
 from diffugts.foundation.noise_schedules import NoiseScheduler
 from diffugts.foundation.tiled import TiledFoundation
-from diffugts.inpainting import decoded_box, hole_cells, inpaint, painted_voxels, pasted
+from diffugts.inpainting import decoded_box, hole_cells, inpaint, pasted
 from diffugts.marked_region import segment_marked_region
-from diffugts.preset import ModelPreset, QualityLevel
+from diffugts.preset import ModelPreset
 from diffugts.protocol import ProgressCallback, Quality, Region, Stage
-from diffugts.pseudo_healthy import PseudoHealthy, on_scan_grid, pseudo_healthy_scan
-from diffugts.refinement import refined_score, without_indifferent_regions
-from diffugts.scans.region import marked_voxels
+from diffugts.pseudo_healthy import PseudoHealthy, pseudo_healthy_scan
 from diffugts.scans.scan import Scan
 from diffugts.scans.working_grid import ScanOnGrid, to_working_grid
 from diffugts.stage_progress import StageProgress, timed
@@ -172,7 +171,7 @@ class DiffuGTSPipeline(DiffusionPipeline):
         """As `encode`, for intensities (k, j, i) that are already on the scan's working grid."""
         grid = replace(grid, intensities=intensities)
         number = modality_class(scan.modality, scan.sequence)
-        check = StageProgress(progress, Stage.ENCODING, self._layers() * (2 if mirror else 1))
+        check = StageProgress(progress, Stage.ENCODING, self.layers() * (2 if mirror else 1))
         features, notes = self.foundation.features(intensities, number, check)
         queries = self._queries(features)
         mirrored = None
@@ -187,7 +186,7 @@ class DiffuGTSPipeline(DiffusionPipeline):
         self, scan: EncodedScan, part: ScanOnGrid, progress: ProgressCallback | None = None
     ) -> EncodedScan:
         """The latents alone of a part of a scan's working grid: what inpainting needs."""
-        check = StageProgress(progress, Stage.ENCODING, self._layers(self.autoencoder.network.encoder))
+        check = StageProgress(progress, Stage.ENCODING, self.layers(self.autoencoder.network.encoder))
         latents, notes = self.foundation.latents(part.intensities, check)
         return replace(scan, grid=part, latents=latents, queries={}, mirrored=None, notes=notes)
 
@@ -203,10 +202,19 @@ class DiffuGTSPipeline(DiffusionPipeline):
         for number, description in enumerate(parsed):
             if progress:
                 progress(Stage.ATTENDING, number, len(parsed))
-            results.append(self._attend_one(encoded, description))
+            results.append(self.attend_one(encoded, description))
         if progress:
             progress(Stage.ATTENDING, len(parsed), len(parsed))
         return results
+
+    def attend_one(self, encoded: EncodedScan, description: Description) -> Attention:
+        """The attention to one description that `understand` has read."""
+        grid = encoded.grid
+        logits, presence = self._logits(encoded.queries, description, grid.modality, grid.sequence)
+        if encoded.mirrored is not None:
+            turned, presence_turned = self._logits(encoded.mirrored, description, grid.modality, grid.sequence)
+            logits, presence = (logits + turned) / 2, (presence + presence_turned) / 2
+        return Attention(description, torch.sigmoid(logits).numpy(), float(torch.sigmoid(presence)))
 
     def hole(self, encoded: EncodedScan, mask: np.ndarray) -> np.ndarray:
         """The hole, in latent cells, for a mask (k, j, i) of the working grid."""
@@ -225,8 +233,8 @@ class DiffuGTSPipeline(DiffusionPipeline):
 
         `painted`, bool (k, j, i) on the working grid, is where it replaces the scan; without it, in the whole hole.
         """
-        decodings = self._layers(self.autoencoder.network.decoder) * (len(seeds) + 1)
-        check = StageProgress(progress, Stage.INPAINTING, self._layers(self.painter) * (steps + 1) + decodings)
+        decodings = self.layers(self.autoencoder.network.decoder) * (len(seeds) + 1)
+        check = StageProgress(progress, Stage.INPAINTING, self.layers(self.painter) * (steps + 1) + decodings)
         result = inpaint(
             self.painter,
             self.scheduler,
@@ -277,84 +285,21 @@ class DiffuGTSPipeline(DiffusionPipeline):
         what is finished is returned, marked as cancelled; before the first description is finished, Cancelled is raised.
         """
         level = self.preset.qualities[Quality(quality).value]
-        refining = level.inpaint and level.refine and self.preset.refinement.changes_mask
-        calibration = self.preset.calibration(Quality(quality).value)
-        rule = self._rule(calibration, threshold)
         timings: dict[str, float] = {}
         if isinstance(scan, Scan):
             with timed(timings, "encode_s"):
                 scan = self.encode(scan, progress, mirror=level.mirror)
                 if self.device.type == "cuda":  # or the next stage's seconds would hold what is left of this one
                     torch.cuda.synchronize(self.device)
-        if self.attention is None:
-            if region is None:
-                raise ModelError(NO_ATTENTION.format(name=self.preset.name))
-            return segment_marked_region(
-                self, scan, descriptions, region, Quality(quality), rule, smallest_lesion_ml, seed, progress
+        rule = self._rule(self.preset.calibration(Quality(quality).value), threshold)
+        if self.attention is not None:
+            return segment_described(
+                self, scan, descriptions, region, Quality(quality), rule, smallest_lesion_ml, seed, progress, timings
             )
-        allowed = marked_voxels(scan.scan.geometry, region) if region is not None else None
-        asked = self.understand(descriptions)
-        attentions: list[Attention] = []
-        maps: list[np.ndarray] = []
-        findings: list[Finding] = []
-        volumes: tuple[np.ndarray | None, ...] = (None, None, None)
-        cancelled = False
-
-        def finish(score: np.ndarray) -> None:
-            with timed(timings, "measure_s"):
-                mask = cut(score, rule.threshold, smallest_lesion_ml, scan.scan.geometry)
-                findings.append(self._finding(scan, attentions[len(findings)], score, mask, rule))
-
-        try:
-            attending = StageProgress(progress, Stage.ATTENDING, len(asked), done=-1)
-            for description in asked:
-                attending()
-                with timed(timings, "attend_s"):
-                    attentions.append(self._attend_one(scan, description))
-                    maps.append(calibration.scaled(self.score_map(scan, attentions[-1].score, allowed)))
-                if not refining:
-                    finish(maps[-1])
-            attending()
-            healthy = None
-            if level.inpaint:
-                with timed(timings, "inpaint_s"):
-                    working = (calibration.scaled(self.on_working_grid(scan, a.score)) for a in attentions)
-                    suspected = np.any([score > rule.threshold for score in working], axis=0)
-                    healthy = self._inpaint_suspected(scan, suspected, level, seed, progress)
-            if healthy is not None:
-                weights = self.preset.refinement
-                layers = self._layers() if refining and weights.feature else 0
-                check = StageProgress(
-                    progress, Stage.REFINING, 1 + len(asked) * (1 + layers) if refining else 1, done=-1
-                )
-                check()
-                with timed(timings, "refine_s"):
-                    volumes = on_scan_grid(scan, healthy)
-            for attention, score in zip(attentions[len(findings) :], maps[len(findings) :]):
-                if healthy is not None:
-                    with timed(timings, "refine_s"):
-                        working_score = calibration.scaled(self.on_working_grid(scan, attention.score))
-                        score = self._refined(scan, healthy, attention.description, working_score, score, rule, check)
-                finish(score)
-        except Cancelled:
-            if not findings:
-                raise
-            cancelled = True
-        return Segmentation(
-            scan=scan.scan,
-            findings=findings,
-            pseudo_healthy=volumes[0],
-            residual=volumes[1],
-            hole=volumes[2],
-            quality=Quality(quality),
-            seed=seed,
-            timings_s=timings,
-            model=self.identity,
-            device=str(self.device),
-            notes=[*scan.scan.notes, *scan.notes],
-            cancelled=cancelled,
-            unfinished=tuple(description.text for description in asked[len(findings) :]),
-            rough_mask=allowed if isinstance(region, np.ndarray) else None,
+        if region is None:
+            raise ModelError(NO_ATTENTION.format(name=self.preset.name))
+        return segment_marked_region(
+            self, scan, descriptions, region, Quality(quality), rule, smallest_lesion_ml, seed, progress
         )
 
     def understand(self, descriptions: Sequence[str | Description]) -> list[Description]:
@@ -375,65 +320,10 @@ class DiffuGTSPipeline(DiffusionPipeline):
         resampled = sitk.GetArrayFromImage(sitk.Resample(image, reference, sitk.Transform(), sitk.sitkLinear, 0.0))
         return resampled if allowed is None else np.where(allowed, resampled, np.float32(0))
 
-    # -- inside ------------------------------------------------------------------------------------------------------
-
-    def _inpaint_suspected(
-        self,
-        scan: EncodedScan,
-        suspected: np.ndarray,
-        level: QualityLevel,
-        seed: int,
-        progress: ProgressCallback | None,
-    ) -> PseudoHealthy | None:
-        """All that is suspected, bool (k, j, i) of the working grid, painted anew at once; None where nothing is."""
-        if not suspected.any():
-            return None
-        seeds = list(range(seed, seed + level.seeds))
-        hole = self.hole(scan, suspected)
-        return self.inpaint(scan, hole, level.steps, seeds, progress, painted_voxels(suspected, hole))
-
-    def _refined(
-        self,
-        scan: EncodedScan,
-        healthy: PseudoHealthy,
-        description: Description,
-        working: np.ndarray,
-        score: np.ndarray,
-        rule: VerdictRule,
-        check: Check,
-    ) -> np.ndarray:
-        """A score map (k, j, i) on the scan's own grid, refined by the residuals; 0 where `score` is 0.
-
-        `working` and `score` are the scaled scores on the working grid and on the scan's own.
-        """
-        weights = self.preset.refinement
-        check()
-        feature = np.zeros_like(working)
-        if weights.feature:
-            residual = self.feature_residual(scan, healthy, description, check)
-            feature = self.on_working_grid(scan, residual)
-        refined = refined_score(working, healthy.pixel_residual, feature, healthy.hole, weights)
-        kept = without_indifferent_regions(refined > rule.threshold, healthy.signed, weights.rejection)
-        refined = np.where((refined > rule.threshold) & ~kept, np.minimum(refined, rule.threshold), refined)
-        return (scan.grid.to_scan(refined) * (score > 0)).astype(np.float32)
-
-    def _finding(
-        self, scan: EncodedScan, attention: Attention, score: np.ndarray, mask: np.ndarray, rule: VerdictRule
-    ) -> Finding:
-        lesions = measure_lesions(mask, score, scan.scan)
-        description = attention.description
-        decision, notes = verdict(description.text, score, lesions, attention.anomaly_score, rule)
-        return Finding(
-            description=description.text,
-            score_map=score,
-            mask=mask,
-            verdict=decision,
-            highest_score=float(score.max()),
-            anomaly_score=attention.anomaly_score,
-            threshold=rule.threshold,
-            lesions=lesions,
-            notes=[*description.notes, *notes],
-        )
+    def layers(self, *modules: torch.nn.Module) -> int:
+        """Steps that a pass through the foundation, or through `modules`, reports: its convolutions."""
+        chosen = modules or (self.autoencoder.network.encoder, self.denoiser)
+        return sum(isinstance(layer, torch.nn.Conv3d) for module in chosen for layer in module.modules())
 
     @property
     def crop_cells(self) -> int:
@@ -449,6 +339,8 @@ class DiffuGTSPipeline(DiffusionPipeline):
     def foundation(self) -> TiledFoundation:
         """Autoencoder and denoiser, in tiles that fit."""
         return TiledFoundation(self.autoencoder, self.denoiser, self.low_memory)
+
+    # -- inside ------------------------------------------------------------------------------------------------------
 
     def _rule(self, calibration: Calibration, threshold: float | None) -> VerdictRule:
         return VerdictRule(
@@ -470,14 +362,6 @@ class DiffuGTSPipeline(DiffusionPipeline):
             queries = self._heads.query(features.levels)
         return {stride: query.half() for stride, query in queries.items()}
 
-    def _attend_one(self, encoded: EncodedScan, description: Description) -> Attention:
-        grid = encoded.grid
-        logits, presence = self._logits(encoded.queries, description, grid.modality, grid.sequence)
-        if encoded.mirrored is not None:
-            turned, presence_turned = self._logits(encoded.mirrored, description, grid.modality, grid.sequence)
-            logits, presence = (logits + turned) / 2, (presence + presence_turned) / 2
-        return Attention(description, torch.sigmoid(logits).numpy(), float(torch.sigmoid(presence)))
-
     @torch.no_grad()
     def _logits(
         self, queries: Queries, description: Description, modality: str, sequence: str | None
@@ -487,10 +371,6 @@ class DiffuGTSPipeline(DiffusionPipeline):
         embeddings = self.reader.embed([pair.normal, pair.abnormal]).to(self.device)
         maps = self._heads.attend(queries, embeddings[:1], embeddings[1:])
         return maps.logits[0, 0].float().cpu(), maps.presence[0].float().cpu()
-
-    def _layers(self, *modules: torch.nn.Module) -> int:
-        chosen = modules or (self.autoencoder.network.encoder, self.denoiser)
-        return sum(isinstance(layer, torch.nn.Conv3d) for module in chosen for layer in module.modules())
 
 
 def _empty_image(encoded: EncodedScan) -> sitk.Image:

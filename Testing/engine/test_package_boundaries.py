@@ -26,12 +26,12 @@ SERVING = {"fastapi", "starlette", "uvicorn"}
 PICKLING = {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 
 LAYERS = (
-    {"errors", "protocol", "allocation", "stage_progress"},
+    {"errors", "protocol", "allocation", "interrupts", "stage_progress"},
     {"scans", "descriptions"},
     {"generated", "foundation"},
     {"encoded", "attention", "inpainting", "refinement", "calibration"},
     {"findings", "preset", "pseudo_healthy"},
-    {"pipeline", "models", "marked_region", "maisi", "dicom"},
+    {"pipeline", "described_search", "models", "marked_region", "maisi", "dicom"},
     {"worker", "training", "evaluation", "baselines", "server", "cohort"},
     {"cli", "__main__"},
 )

@@ -1,0 +1,169 @@
+"""A scan searched for what descriptions say: all four stages, from its features to the findings.
+
+What the pipeline does where its model has a trained attention; `marked_region` is what is left to one without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from diffugts.encoded import EncodedScan
+from diffugts.errors import Cancelled
+from diffugts.findings.finding import Finding, Segmentation
+from diffugts.findings.lesions import VerdictRule, cut, measure_lesions, verdict
+from diffugts.foundation.features import Check
+from diffugts.inpainting import painted_voxels
+from diffugts.protocol import ProgressCallback, Quality, Region, Stage
+from diffugts.pseudo_healthy import PseudoHealthy, on_scan_grid
+from diffugts.refinement import refined_score, without_indifferent_regions
+from diffugts.scans.region import marked_voxels
+from diffugts.stage_progress import StageProgress, timed
+
+if TYPE_CHECKING:
+    from diffugts.descriptions.description import Description
+    from diffugts.pipeline import Attention, DiffuGTSPipeline
+    from diffugts.preset import QualityLevel
+
+
+def segment_described(
+    pipeline: DiffuGTSPipeline,
+    scan: EncodedScan,
+    descriptions: Sequence[str],
+    region: Region | np.ndarray | None,
+    quality: Quality,
+    rule: VerdictRule,
+    smallest_lesion_ml: float,
+    seed: int,
+    progress: ProgressCallback | None,
+    timings: dict[str, float],
+) -> Segmentation:
+    """What `DiffuGTSPipeline.__call__` returns, and raises, for a scan that is encoded; adds its stages to `timings`, seconds."""
+    level = pipeline.preset.qualities[quality.value]
+    refining = level.inpaint and level.refine and pipeline.preset.refinement.changes_mask
+    calibration = pipeline.preset.calibration(quality.value)
+    allowed = marked_voxels(scan.scan.geometry, region) if region is not None else None
+    asked = pipeline.understand(descriptions)
+    attentions: list[Attention] = []
+    maps: list[np.ndarray] = []
+    findings: list[Finding] = []
+    volumes: tuple[np.ndarray | None, ...] = (None, None, None)
+    cancelled = False
+
+    def finish(score: np.ndarray) -> None:
+        with timed(timings, "measure_s"):
+            mask = cut(score, rule.threshold, smallest_lesion_ml, scan.scan.geometry)
+            findings.append(_finding(scan, attentions[len(findings)], score, mask, rule))
+
+    try:
+        attending = StageProgress(progress, Stage.ATTENDING, len(asked), done=-1)
+        for description in asked:
+            attending()
+            with timed(timings, "attend_s"):
+                attentions.append(pipeline.attend_one(scan, description))
+                maps.append(calibration.scaled(pipeline.score_map(scan, attentions[-1].score, allowed)))
+            if not refining:
+                finish(maps[-1])
+        attending()
+        healthy = None
+        if level.inpaint:
+            with timed(timings, "inpaint_s"):
+                working = (calibration.scaled(pipeline.on_working_grid(scan, a.score)) for a in attentions)
+                suspected = np.any([score > rule.threshold for score in working], axis=0)
+                healthy = _painted_over(pipeline, scan, suspected, level, seed, progress)
+        if healthy is not None:
+            layers = pipeline.layers() if refining and pipeline.preset.refinement.feature else 0
+            steps = 1 + len(asked) * (1 + layers) if refining else 1
+            check = StageProgress(progress, Stage.REFINING, steps, done=-1)
+            check()
+            with timed(timings, "refine_s"):
+                volumes = on_scan_grid(scan, healthy)
+        for attention, score in zip(attentions[len(findings) :], maps[len(findings) :]):
+            if healthy is not None:
+                with timed(timings, "refine_s"):
+                    working_score = calibration.scaled(pipeline.on_working_grid(scan, attention.score))
+                    score = _refined(pipeline, scan, healthy, attention.description, working_score, score, rule, check)
+            finish(score)
+    except Cancelled:
+        if not findings:
+            raise
+        cancelled = True
+    return Segmentation(
+        scan=scan.scan,
+        findings=findings,
+        pseudo_healthy=volumes[0],
+        residual=volumes[1],
+        hole=volumes[2],
+        quality=quality,
+        seed=seed,
+        timings_s=timings,
+        model=pipeline.identity,
+        device=str(pipeline.device),
+        notes=[*scan.scan.notes, *scan.notes],
+        cancelled=cancelled,
+        unfinished=tuple(description.text for description in asked[len(findings) :]),
+        rough_mask=allowed if isinstance(region, np.ndarray) else None,
+    )
+
+
+def _painted_over(
+    pipeline: DiffuGTSPipeline,
+    scan: EncodedScan,
+    suspected: np.ndarray,
+    level: QualityLevel,
+    seed: int,
+    progress: ProgressCallback | None,
+) -> PseudoHealthy | None:
+    """All that is suspected, bool (k, j, i) of the working grid, painted anew at once; None where nothing is."""
+    if not suspected.any():
+        return None
+    seeds = list(range(seed, seed + level.seeds))
+    hole = pipeline.hole(scan, suspected)
+    return pipeline.inpaint(scan, hole, level.steps, seeds, progress, painted_voxels(suspected, hole))
+
+
+def _refined(
+    pipeline: DiffuGTSPipeline,
+    scan: EncodedScan,
+    healthy: PseudoHealthy,
+    description: Description,
+    working: np.ndarray,
+    score: np.ndarray,
+    rule: VerdictRule,
+    check: Check,
+) -> np.ndarray:
+    """A score map (k, j, i) on the scan's own grid, refined by the residuals; 0 where `score` is 0.
+
+    `working` and `score` are the scaled scores on the working grid and on the scan's own.
+    """
+    weights = pipeline.preset.refinement
+    check()
+    feature = np.zeros_like(working)
+    if weights.feature:
+        residual = pipeline.feature_residual(scan, healthy, description, check)
+        feature = pipeline.on_working_grid(scan, residual)
+    refined = refined_score(working, healthy.pixel_residual, feature, healthy.hole, weights)
+    kept = without_indifferent_regions(refined > rule.threshold, healthy.signed, weights.rejection)
+    refined = np.where((refined > rule.threshold) & ~kept, np.minimum(refined, rule.threshold), refined)
+    return (scan.grid.to_scan(refined) * (score > 0)).astype(np.float32)
+
+
+def _finding(
+    scan: EncodedScan, attention: Attention, score: np.ndarray, mask: np.ndarray, rule: VerdictRule
+) -> Finding:
+    lesions = measure_lesions(mask, score, scan.scan)
+    description = attention.description
+    decision, notes = verdict(description.text, score, lesions, attention.anomaly_score, rule)
+    return Finding(
+        description=description.text,
+        score_map=score,
+        mask=mask,
+        verdict=decision,
+        highest_score=float(score.max()),
+        anomaly_score=attention.anomaly_score,
+        threshold=rule.threshold,
+        lesions=lesions,
+        notes=[*description.notes, *notes],
+    )
