@@ -155,9 +155,8 @@ def _measured(
     finding: FindingSegment, regions: Regions, voxels: np.ndarray | None, most: int | None = None
 ) -> list[Lesion]:
     lesions = []
-    if most is not None and len(regions.sizes) > most:
-        regions = regions.highest(most, finding.field.scores)
-    for one in regions.masks():
+    too_many = most is not None and len(regions.sizes) > most
+    for one in regions.highest(most, finding.field.scores) if too_many else regions.masks():
         region = one.voxels
         scores = finding.field.within(one)[region]
         places = np.argwhere(region)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -14,16 +15,28 @@ TOUCHING = np.ones((3, 3, 3))
 
 
 @dataclass(frozen=True)
-class Regions:
-    """The connected regions of a mask: for every set voxel its flat `places` in the mask's blocks and `labels` from 0.
+class _Group:
+    """Cells that touch one another, by their number in the mask (`members`) and their place in the box around them (`inside`).
 
-    `sizes` are the regions' voxels.
+    `labels` of that box, from 1, for regions numbered from `first`; None where all of it is one region.
+    """
+
+    members: np.ndarray
+    inside: np.ndarray
+    first: int
+    labels: np.ndarray | None
+
+
+@dataclass
+class Regions:
+    """The connected regions of a mask, numbered from 0; `sizes` are their voxels.
+
+    For every set voxel, once somebody asks: its flat `places` in the mask's blocks, and `labels`, its region.
     """
 
     mask: SparseMask
-    places: np.ndarray
-    labels: np.ndarray
     sizes: np.ndarray
+    groups: list[_Group]
 
     @classmethod
     def of(cls, mask: SparseMask) -> Regions:
@@ -34,39 +47,61 @@ class Regions:
         """
         from scipy import ndimage
 
-        places = np.flatnonzero(mask.blocks)
-        if places.size == 0:
-            return cls(mask, places, places, places)
+        if len(mask.keys) == 0:
+            return cls(mask, np.zeros(0, int), [])
         cells = mask.cells - mask.cells.min(0)
         present = np.zeros(cells.max(0) + 1, bool)
         present[tuple(cells.T)] = True
-        groups, count = ndimage.label(present, TOUCHING)
-        group = groups[tuple(cells.T)] - 1
-        by_group = np.split(np.argsort(group, kind="stable"), np.cumsum(np.bincount(group, minlength=count))[:-1])
-        labels = np.empty(mask.blocks.shape, np.int32)
+        numbers, count = ndimage.label(present, TOUCHING)
+        number = numbers[tuple(cells.T)] - 1
+        by_group = np.split(np.argsort(number, kind="stable"), np.cumsum(np.bincount(number, minlength=count))[:-1])
+        groups: list[_Group] = []
         sizes: list[np.ndarray] = []
         found = 0
         for members in by_group:
             inside = cells[members] - cells[members].min(0)
             box = np.zeros(CELL * (inside.max(0) + 1), bool)
             _cells_of(box)[tuple(inside.T)] = mask.blocks[members]
-            local = np.empty(box.shape, np.int32)
-            number = ndimage.label(box, TOUCHING, output=local)
-            if number == 1:  # as mostly: no voxel has to be looked up for its region
-                labels[members] = found
+            labels, regions = _labelled(box)
+            if regions == 1:  # as mostly: no voxel has to be looked up for its region
                 sizes.append(np.array([np.count_nonzero(box)]))
             else:
-                labels[members] = _cells_of(local)[tuple(inside.T)] + (found - 1)
-                sizes.append(np.bincount(local.ravel(), minlength=number + 1)[1:])
-            found += number
-        return cls(mask, places, labels.ravel()[places], np.concatenate(sizes))
+                sizes.append(np.bincount(labels.ravel(), minlength=regions + 1)[1:])
+            groups.append(_Group(members, inside, found, None if regions == 1 else labels))
+            found += regions
+        return cls(mask, np.concatenate(sizes), groups)
+
+    @cached_property
+    def places(self) -> np.ndarray:
+        """Where voxels are set in the mask's blocks, taken as one row."""
+        return np.flatnonzero(self.mask.blocks)
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """The region of the voxel at each of the `places`."""
+        labels = np.empty(self.mask.blocks.shape, np.int32)
+        for group in self.groups:
+            if group.labels is None:
+                labels[group.members] = group.first
+            else:
+                labels[group.members] = _cells_of(group.labels)[tuple(group.inside.T)].astype(np.int32) + (
+                    group.first - 1
+                )
+        return labels.ravel()[self.places]
 
     def union(self, chosen: np.ndarray) -> SparseMask:
         """The mask of the regions for which `chosen` is True."""
         if chosen.all():
             return self.mask
         blocks = np.zeros_like(self.mask.blocks)
-        blocks.ravel()[self.places[chosen[self.labels]]] = True
+        for group in self.groups:
+            if group.labels is None:
+                if chosen[group.first]:
+                    blocks[group.members] = self.mask.blocks[group.members]
+            else:
+                among = chosen[group.first : group.first + int(group.labels.max())]
+                if among.any():
+                    blocks[group.members] = _cells_of(np.append(False, among)[group.labels])[tuple(group.inside.T)]
         return SparseMask.of_cells(self.mask.cells, blocks)
 
     def touched_by(self, mask: SparseMask) -> np.ndarray:
@@ -75,32 +110,50 @@ class Regions:
         touched[self.labels[mask.blocks_of(self.mask.keys).ravel()[self.places]]] = True
         return touched
 
-    def highest(self, most: int, scores: np.ndarray) -> Regions:
-        """The `most` regions with the highest score, labelled anew; `scores` of the whole grid (k, j, i)."""
+    def highest(self, most: int, scores: np.ndarray) -> list[BoxMask]:
+        """The `most` regions with the highest score as masks, that one first; `scores` of the whole grid (k, j, i)."""
         maxima = np.zeros(len(self.sizes), scores.dtype)
         np.maximum.at(maxima, self.labels, scores[tuple(_voxels(self.mask.cells, self.places))])
         chosen = np.argsort(-maxima, kind="stable")[:most]
         number = np.full(len(self.sizes), -1)
         number[chosen] = np.arange(len(chosen))
         labels = number[self.labels]
-        return Regions(self.mask, self.places[labels >= 0], labels[labels >= 0], self.sizes[chosen])
+        return _masks(self.mask.cells, self.places[labels >= 0], labels[labels >= 0], self.sizes[chosen])
 
     def masks(self) -> list[BoxMask]:
-        """Every region as a mask of its own, in order of its label."""
-        order = np.argsort(self.labels, kind="stable")
-        voxels = _voxels(self.mask.cells, self.places[order])
-        result = []
-        for part in np.split(voxels, np.cumsum(self.sizes)[:-1], axis=1) if len(self.sizes) else []:
-            k, j, i = (int(n) for n in part.min(1))
-            box = np.zeros(part.max(1) - part.min(1) + 1, bool)
-            box[tuple(part - part.min(1, keepdims=True))] = True
-            result.append(BoxMask((k, j, i), box))
-        return result
+        """Every region as a mask of its own, in order of its number."""
+        return _masks(self.mask.cells, self.places, self.labels, self.sizes)
 
 
 def load_scipy() -> None:
     """Load what regions are found with; it takes a third of a second once, which is not to fall into a user's first cut."""
     import scipy.ndimage  # noqa: F401
+
+
+def _labelled(box: np.ndarray) -> tuple[np.ndarray, int]:
+    """The regions of a box, from 1, and how many there are; in two bytes a voxel, which is quicker, as long as they do."""
+    from scipy import ndimage
+
+    labels = np.empty(box.shape, np.int16)
+    try:
+        return labels, ndimage.label(box, TOUCHING, output=labels)
+    except RuntimeError:  # more regions than two bytes can count
+        labels = np.empty(box.shape, np.int32)
+        return labels, ndimage.label(box, TOUCHING, output=labels)
+
+
+def _masks(cells: np.ndarray, places: np.ndarray, labels: np.ndarray, sizes: np.ndarray) -> list[BoxMask]:
+    """A mask for each label; `places` in the blocks of `cells` hold `sizes` voxels of each."""
+    if len(sizes) == 0:
+        return []
+    voxels = _voxels(cells, places[np.argsort(labels, kind="stable")])
+    result = []
+    for part in np.split(voxels, np.cumsum(sizes)[:-1], axis=1):
+        k, j, i = (int(n) for n in part.min(1))
+        box = np.zeros(part.max(1) - part.min(1) + 1, bool)
+        box[tuple(part - part.min(1, keepdims=True))] = True
+        result.append(BoxMask((k, j, i), box))
+    return result
 
 
 def _cells_of(box: np.ndarray) -> np.ndarray:

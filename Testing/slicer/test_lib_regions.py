@@ -62,6 +62,29 @@ def test_all_regions_together_are_the_mask_and_none_of_them_is_nothing():
     assert regions.union(~everything).count == 0
 
 
+def test_more_regions_than_two_bytes_can_count_are_all_found():
+    specks = np.zeros((80, 80, 80), bool)
+    specks[::2, ::2, ::2] = True
+    specks[0, 0, 1] = True  # joins two: all in one group of touching cells
+    regions = Regions.of(SparseMask.of_voxels(specks.view(np.uint8), (0, 0, 0)))
+    assert len(regions.sizes) == 40**3 - 1 and sorted(regions.sizes)[-1] == 3
+    large = regions.union(regions.sizes > 1)
+    assert large.count == 3 and large.within((0, 0, 0), (1, 1, 3)).all()
+
+
+def test_the_masks_are_the_regions_and_the_highest_come_first():
+    mask = made_mask(1, 0.03)
+    regions = Regions.of(SparseMask.of_voxels(mask.view(np.uint8), (0, 0, 0)))
+    labels, count = ndimage.label(mask, np.ones((3, 3, 3)))
+    scores = np.random.default_rng(0).random(SHAPE).astype(np.float32) * mask
+    masks = regions.masks()
+    assert [one.count for one in masks] == list(regions.sizes)
+    assert len({int(labels[one.slices][one.voxels][0]) for one in masks}) == count
+    found = [float(scores[one.slices][one.voxels].max()) for one in regions.highest(5, scores)]
+    every = sorted((float(scores[labels == n].max()) for n in range(1, count + 1)), reverse=True)
+    assert found == every[:5]
+
+
 READS_A_RESULT = """
 import sys
 from pathlib import Path
