@@ -14,6 +14,7 @@ from made_findings import made_finding  # noqa: E402
 from made_results import COLOURS, write_result  # noqa: E402
 from made_sections import UI, compare_section, made_container  # noqa: E402
 from made_volumes import SHAPE, made_volume, matrix  # noqa: E402
+from PySide6 import QtTest  # noqa: E402
 
 from DiffuGTSSlicerLib.compare_layout import LAYOUT_ID, Pane  # noqa: E402
 from DiffuGTSSlicerLib.compare_section import CompareSection  # noqa: E402
@@ -128,6 +129,33 @@ def test_fade_and_blink_move_the_same_slider(scene, tmp_path: Path, compare):
     assert opacity() == 1 and compare.ui.fadeSlider.value == 100
     compare.ui.blinkButton.click()
     assert opacity() == 0 and compare.ui.fadeSlider.value == 0
+
+
+def test_the_key_b_blinks_until_the_comparison_is_left(scene, tmp_path: Path, compare, host):
+    made_finding(scene, tmp_path)
+    window = compare.ui.compareButton.window()
+    window.activateWindow()
+    host.wait_until(lambda: window.isActiveWindow, 5)
+
+    def blinked() -> list[float]:
+        """The opacities after the key was pressed once, and twice."""
+        met = []
+        for _ in range(2):
+            QtTest.QTest.keyClick(window, "b")
+            met.append((opacity(), compare.ui.fadeSlider.value))
+        return met
+
+    compare.show("1", "finding_1")
+    compare.ui.compareButton.click()
+    assert blinked() == [(0, 0), (1, 100)]
+    compare.ui.compareButton.click()
+    assert blinked() == [(1, 100)] * 2, "no comparison, nothing to blink"
+    compare.ui.compareButton.click()
+    assert blinked() == [(0, 0), (1, 100)]
+    compare.exit()
+    compare._view.enter(compare._compared())
+    assert blinked() == [(1, 100)] * 2, "another module is open: the key is Slicer's again"
+    compare._view.leave()
 
 
 def test_all_panes_change_their_plane(scene, tmp_path: Path, compare):
