@@ -18,7 +18,7 @@ from DiffuGTSSlicerLib.lesion_export import add_table_node, lesion_table_of
 from DiffuGTSSlicerLib.lesion_table import write_csv
 from DiffuGTSSlicerLib.open_finding import OpenFinding
 from DiffuGTSSlicerLib.provenance import VOLUME_REFERENCE, methods_paragraph
-from DiffuGTSSlicerLib.regions import load_scipy
+from DiffuGTSSlicerLib.regions import load_scipy_beside
 from DiffuGTSSlicerLib.score_field import ScoreFields
 from DiffuGTSSlicerLib.score_overlay import ScoreOverlay
 from DiffuGTSSlicerLib.shortcuts import Shortcuts
@@ -52,7 +52,7 @@ class FindingsSection(slicer.util.VTKObservationMixin):
         on_read: Callable[[list[FindingRow]], None] = lambda rows: None,
     ) -> None:
         super().__init__()
-        load_scipy()  # while the panel is being made, not at the first move of the slider
+        load_scipy_beside()  # for a scene from a file, whose first cut would load it otherwise
         self._container, self._scene = container, scene
         self._on_chosen, self.on_rerun, self._on_read = on_chosen, on_rerun, on_read
         widget = slicer.util.loadUI(ui_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -128,6 +129,13 @@ class Regions:
 def load_scipy() -> None:
     """Load what regions are found with; it takes a third of a second once, which is not to fall into a user's first cut."""
     import scipy.ndimage  # noqa: F401
+
+
+def load_scipy_beside() -> threading.Thread:
+    """The same beside the main thread; regions that are asked for earlier wait until it is loaded, as for any import."""
+    loading = threading.Thread(target=load_scipy, name="DiffuGTS loads scipy", daemon=True)
+    loading.start()
+    return loading
 
 
 def _labelled(box: np.ndarray) -> tuple[np.ndarray, int]:

@@ -112,10 +112,67 @@ print(before, "scipy.ndimage" in sys.modules)
 """
 
 
-def test_what_finds_regions_is_loaded_while_a_result_is_read(host, tmp_path: Path):
-    """That is done beside the main thread; a first cut would load it, a third of a second, on the main thread."""
+MAKES_THE_PANEL = """
+import sys, threading
+from pathlib import Path
+
+import host
+
+running = host.start()
+running.load_module(Path(sys.argv[1]) / "DiffuGTSSlicer.py")
+import DiffuGTSSlicer
+from scripted_environment import ScriptedEnvironment
+
+DiffuGTSSlicer.Environment = ScriptedEnvironment
+importers = []
+
+
+class Watch:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == "scipy.ndimage":
+            importers.append(threading.current_thread())
+
+
+sys.meta_path.insert(0, Watch)
+running.open_module("DiffuGTSSlicer")
+running.wait_until(lambda: hasattr(sys.modules.get("scipy.ndimage"), "label"), 60)
+running.unload_widget("DiffuGTSSlicer")
+print(len(importers), threading.main_thread() in importers)
+"""
+
+
+CUTS_AT_ONCE = """
+import numpy as np
+
+from DiffuGTSSlicerLib.regions import Regions, load_scipy_beside
+from DiffuGTSSlicerLib.sparse_mask import SparseMask
+
+loading = load_scipy_beside()
+print(Regions.of(SparseMask.of_voxels(np.ones((3, 3, 3), np.uint8), (0, 0, 0))).sizes)
+loading.join(60)
+"""
+
+
+def run_by_itself(program: str, *arguments: Path) -> subprocess.CompletedProcess[str]:
+    """A program in a Python of its own, in which nothing is loaded yet."""
     folders = [ROOT / "Testing", ROOT / "Testing" / "slicer", ROOT / "DiffuGTSSlicer"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, folders))}
-    asked = [sys.executable, "-c", READS_A_RESULT, tmp_path / "result"]
-    done = subprocess.run(asked, env=environment, capture_output=True, text=True)
+    asked = [sys.executable, "-c", program, *arguments]
+    return subprocess.run(asked, env=environment, capture_output=True, text=True)
+
+
+def test_what_finds_regions_is_loaded_while_a_result_is_read(host, tmp_path: Path):
+    """That is done beside the main thread; a first cut would load it, a third of a second, on the main thread."""
+    done = run_by_itself(READS_A_RESULT, tmp_path / "result")
     assert done.stdout.split() == ["False", "True"], done.stderr
+
+
+def test_making_the_panel_loads_it_beside_the_main_thread(host):
+    done = run_by_itself(MAKES_THE_PANEL, ROOT / "DiffuGTSSlicer")
+    assert done.stdout.split() == ["1", "False"], done.stderr
+
+
+def test_regions_asked_for_while_it_is_being_loaded_are_found():
+    done = run_by_itself(CUTS_AT_ONCE)
+    assert done.stdout.strip() == "[27]", done.stderr
