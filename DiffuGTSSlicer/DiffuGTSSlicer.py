@@ -38,6 +38,7 @@ from DiffuGTSSlicerLib.results import ImportedResult
 from DiffuGTSSlicerLib.run_section import RunSection
 from DiffuGTSSlicerLib.segmentation_inputs import SegmentationInputs, orders_of
 from DiffuGTSSlicerLib.setup_section import SetupSection
+from DiffuGTSSlicerLib.stored_run import OrderOfThen
 from DiffuGTSSlicerLib.volume_view import hide_result_of_another_volume
 from DiffuGTSSlicerLib.volumes_section import VolumesSection
 
@@ -138,7 +139,7 @@ class DiffuGTSSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.resourcePath("UI/FindingsSection.ui"),
             slicer.mrmlScene,
             on_chosen=self.onFindingChosen,
-            on_rerun=self.runSection.start,
+            on_rerun=self.onRerun,  # type: ignore[arg-type]  # every order that the section makes is one of then
             on_read=self.volumesSection.show_findings,
         )
         self.logSection = LogSection(ui, logic.jobs)
@@ -203,6 +204,12 @@ class DiffuGTSSlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """A finding was chosen in the section Findings."""
         self.compareSection.show(result, segmentId)
         self.volumesSection.mark(result, segmentId)
+
+    def onRerun(self, asked: OrderOfThen) -> None:
+        """A result is to be made again, with the model of then wherever it lies here. Raises ResultError where it does not."""
+        order, difference = asked.with_model(self.logic.environment.models())
+        self.runSection.start(order)
+        self.findingsSection.say(difference)
 
     def onVolumeChosen(self, finding: FindingRow) -> None:
         """A finding was chosen in the table of all volumes, and its volume is shown."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 
 import slicer
 from slicer.i18n import tr as _
@@ -12,10 +13,59 @@ from diffugts.protocol import Quality
 from DiffuGTSSlicerLib.finding_rows import scan_of_result
 from DiffuGTSSlicerLib.freeze import freeze_order
 from DiffuGTSSlicerLib.job import Order
+from DiffuGTSSlicerLib.model_folders import ModelOption
 from DiffuGTSSlicerLib.provenance import ResultRecord
 
+CHECKSUM_SHOWN = 12
+"""Characters of a checksum that are shown: enough to tell two apart."""
 
-def order_again(scene: slicer.vtkMRMLScene, record: ResultRecord) -> Order:
+
+@dataclass(frozen=True)
+class OrderOfThen(Order):
+    """An order as it was for an earlier run: `model` is the name in its record, `weights_sha256` of the weights of then.
+
+    A worker knows shipped models alone by their name, so that `with_model` has to find the folder first.
+    """
+
+    weights_sha256: str = ""
+
+    def with_model(self, models: Iterable[ModelOption]) -> tuple[Order, str]:
+        """The order for the model of then among those that are here, and what is to be said of it: empty, or a sentence
+        where its weights are others.
+
+        Equal weights count more than an equal name: a folder may have been renamed, and a name may mean another model by
+        now. Where a check has not told the weights, the name is taken at its word. Raises ResultError where there is neither.
+        """
+        here = tuple(models)
+        known = [model for model in here if self._closeness(model) > (False, False, False)]
+        if not known:
+            names = ", ".join(f"'{model.name}'" for model in here) or _("none")
+            text = _(
+                "The run was made with the model '{name}', which is not here (found: {names}). Choose the folder that holds it "
+                "in Setup, or segment anew with another model."
+            )
+            raise ResultError(text.format(name=self.model, names=names))
+        model = max(known, key=self._closeness)
+        choices = {field.name: getattr(self, field.name) for field in fields(Order)} | {"model": str(model.folder)}
+        return Order(**choices), self._difference(model)
+
+    def _closeness(self, model: ModelOption) -> tuple[bool, bool, bool]:
+        """How surely a model is the one of then; all False where it is another one."""
+        named = self.model in (model.name_in_results, model.name)
+        return model.weights_sha256 == self.weights_sha256, named and model.weights_sha256 is None, named
+
+    def _difference(self, model: ModelOption) -> str:
+        if model.weights_sha256 in (None, self.weights_sha256):
+            return ""
+        text = _(
+            "The model '{name}' has other weights now (SHA-256 {now}…) than in that run ({then}…): the result may differ from "
+            "that of then."
+        )
+        now, then = (str(checksum)[:CHECKSUM_SHOWN] for checksum in (model.weights_sha256, self.weights_sha256))
+        return text.format(name=self.model, now=now, then=then)
+
+
+def order_again(scene: slicer.vtkMRMLScene, record: ResultRecord) -> OrderOfThen:
     """What was asked then, on the volume as it is now: texts, model, quality, seed, threshold, smallest lesion, region.
 
     The device is chosen anew: the one of then may not be in this computer. Raises ResultError where the volume was
@@ -49,4 +99,5 @@ def order_again(scene: slicer.vtkMRMLScene, record: ResultRecord) -> Order:
         smallest_lesion_ml=made.smallest_lesion_ml,
         seed=made.seed,
     )
-    return replace(order, region=made.region)
+    choices = {field.name: getattr(order, field.name) for field in fields(Order)} | {"region": made.region}
+    return OrderOfThen(**choices, weights_sha256=made.weights_sha256)

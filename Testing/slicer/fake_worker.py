@@ -134,7 +134,8 @@ def carry_out(job: str, path: str) -> None:
     if MODE == "wrong map geometry":
         written = matrix @ np.diag([1.0, 1.0, 1.001, 1.0])
     descriptions = request.descriptions if MODE != "other descriptions" else ("something else",)
-    write_result(folder, voxels.shape, written, descriptions, request.region, stated_lps=stated)
+    model = Path(request.model).name
+    write_result(folder, voxels.shape, written, descriptions, request.region, stated_lps=stated, model=model)
     result = folder / "result.json"
     checksum = sha256_of(result)
     if MODE == "missing file":

@@ -38,6 +38,7 @@ def write_result(
     pseudo_healthy: bool = True,
     stated_lps: np.ndarray | None = None,
     finished: int | None = None,
+    model: str = "compact",
 ) -> ResultManifest:
     """Write a whole result of known content; `stated_lps` is the matrix that the manifest claims, where it differs.
 
@@ -115,7 +116,7 @@ def write_result(
     provenance = Provenance(
         program_version="0.1.0",
         descriptions=asked,
-        model="compact",
+        model=model,
         weights_sha256="ab" * 32,
         quality="standard",
         thresholds=tuple(THRESHOLD for _ in descriptions),
