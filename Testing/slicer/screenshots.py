@@ -68,6 +68,24 @@ def section_picture(host: Any, section: Any) -> np.ndarray:
     return picture
 
 
+def setup_picture(host: Any) -> np.ndarray:
+    """The section Setup on the first day, when nothing is installed; it would install into a folder of this name."""
+    from DiffuGTSSlicerLib.setup_settings import SetupSettings
+
+    python = os.environ.pop(WORKER_PYTHON, None)
+    settings = SetupSettings()
+    settings.parent_folder = "/home/reader/.local/share"
+    try:
+        panel = host.open_module("DiffuGTSSlicer")
+        host.process_events(200)
+        return section_picture(host, panel.ui.setupCollapsibleButton)
+    finally:
+        host.unload_widget("DiffuGTSSlicer")
+        settings.parent_folder = ""
+        if python is not None:
+            os.environ[WORKER_PYTHON] = python
+
+
 def describe_picture(host: Any, panel: Any) -> np.ndarray:
     """The section Describe, filled in and ready."""
     describe(panel, load_tutorial_scan())
@@ -85,7 +103,7 @@ class Tour:
         """Draw all pictures, in the order in which a user meets what they show."""
         host = self.host
         host.load_module(MODULE)
-        self.set_up()
+        self.save("setup", setup_picture(host))
         panel = host.open_module("DiffuGTSSlicer")
         environment = panel.logic.environment
         environment.check()
@@ -95,20 +113,6 @@ class Tour:
         self.save("findings", section_picture(host, panel.ui.findingsCollapsibleButton))
         self.compare(panel)
         host.unload_widget("DiffuGTSSlicer")
-
-    def set_up(self) -> None:
-        """The section Setup on the first day, when nothing is installed; it would install into a folder of this name."""
-        python = os.environ.pop(WORKER_PYTHON)
-        from DiffuGTSSlicerLib.setup_settings import SetupSettings
-
-        settings = SetupSettings()
-        settings.parent_folder = "/home/reader/.local/share"
-        panel = self.host.open_module("DiffuGTSSlicer")
-        self.host.process_events(200)
-        self.save("setup", section_picture(self.host, panel.ui.setupCollapsibleButton))
-        self.host.unload_widget("DiffuGTSSlicer")
-        settings.parent_folder = ""
-        os.environ[WORKER_PYTHON] = python
 
     def segment(self, panel: Any) -> None:
         """Press Segment; a picture while it inpaints."""

@@ -16,17 +16,28 @@ FONT = "DejaVu Sans"
 NAMES = ("setup", "describe", "running", "findings", "module", "compare", "residual")
 
 
-def test_the_section_describe_looks_as_in_the_readme(host, panel, scene) -> None:  # noqa: F811
+def share_of_difference_to(name: str, drawn: np.ndarray) -> float:
+    """Of a picture drawn now to the one in the README."""
     used = QtGui.QFontInfo(QtWidgets.QApplication.font()).family()
     if used != FONT:
         pytest.skip(f"drawn with the font {used}, the pictures with {FONT}")
-    drawn = screenshots.describe_picture(host, panel)
-    with Image.open(screenshots.FOLDER / "describe.png") as picture:
+    with Image.open(screenshots.FOLDER / f"{name}.png") as picture:
         kept = np.asarray(picture.convert("RGB"))
     assert drawn.shape == kept.shape, "run make screenshots and look at the pictures"
-    differing = share_of_difference(drawn, kept)
+    return share_of_difference(drawn, kept)
+
+
+def test_the_section_describe_looks_as_in_the_readme(host, panel, scene) -> None:  # noqa: F811
+    differing = share_of_difference_to("describe", screenshots.describe_picture(host, panel))
     # The scripted worker of the tests knows no device and no time: one line and one field differ.
     assert differing < 0.04, f"{differing:.1%} of the picture differs: run make screenshots and look at the pictures"
+
+
+def test_the_section_setup_looks_as_in_the_readme(host, module, monkeypatch) -> None:  # noqa: F811
+    monkeypatch.setattr("DiffuGTSSlicerLib.setup_section.nvidia_driver_found", lambda: False)
+    differing = share_of_difference_to("setup", screenshots.setup_picture(host))
+    # What is free on the disk differs, in a few digits.
+    assert differing < 0.005, f"{differing:.1%} of the picture differs: run make screenshots and look at the pictures"
 
 
 @pytest.mark.parametrize("name", NAMES)
