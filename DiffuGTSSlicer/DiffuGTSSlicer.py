@@ -269,7 +269,7 @@ class DiffuGTSSlicerLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
 
         Args:
             descriptions: texts, or one text with a description per line.
-            roi: findings outside its box are not looked for.
+            roi: outside its box nothing is looked for or painted. To save memory, crop the volume.
             quality: "fast", "standard" or "thorough".
             model: a shipped model's name, or a model's folder.
             device: "auto", "cpu", "cuda:0"..., or "other machine": the one set up in Setup, where it was agreed to

@@ -365,7 +365,7 @@ class JobQueue:
                 _(
                     "The worker ended in the middle of the job ({ending}) while it was at '{step}'. "
                     "The system may have been short of memory. Nothing in the scene was changed; "
-                    "segment again, in the quality Fast or a smaller region if it happens again."
+                    "segment again, in the quality Fast or a cropped volume if it happens again."
                 ).format(ending=exit_in_words(news.code), step=step_in_words(job)),
                 log,
             )

@@ -112,7 +112,7 @@ def _about_field_of_view(geometry: VolumeGeometry) -> list[str]:
         text = _("Only {size:.0f} mm of the body are seen along one axis: too little around a lesion to tell it by.")
         return [text.format(size=min(extent))]
     if max(extent) > LARGEST_FIELD_MM:
-        text = _("The scan is {size:.1f} m long: a region, or a cropped volume, takes less time and memory.")
+        text = _("The scan is {size:.1f} m long: a cropped volume takes less time and memory.")
         return [text.format(size=max(extent) / 1000.0)]
     return []
 

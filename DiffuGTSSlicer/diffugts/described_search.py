@@ -19,7 +19,7 @@ from diffugts.inpainting import painted_voxels
 from diffugts.protocol import ProgressCallback, Quality, Region, Stage
 from diffugts.pseudo_healthy import PseudoHealthy, on_scan_grid
 from diffugts.refinement import refined_score, without_indifferent_regions
-from diffugts.scans.region import marked_voxels
+from diffugts.scans.region import marked_voxels, marked_working_voxels
 from diffugts.stage_progress import StageProgress, timed
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ def segment_described(
             with timed(timings, "inpaint_s"):
                 working = (calibration.scaled(pipeline.on_working_grid(scan, a.score)) for a in attentions)
                 suspected = np.any([score > rule.threshold for score in working], axis=0)
+                if region is not None:
+                    suspected &= marked_working_voxels(scan.grid, region)
                 healthy = _painted_over(pipeline, scan, suspected, level, seed, progress)
         if healthy is not None:
             layers = pipeline.layers() if refining and pipeline.preset.refinement.feature else 0
@@ -79,7 +81,7 @@ def segment_described(
             check = StageProgress(progress, Stage.REFINING, steps, done=-1)
             check()
             with timed(timings, "refine_s"):
-                volumes = on_scan_grid(scan, healthy)
+                volumes = _within(allowed, scan, *on_scan_grid(scan, healthy))
         for attention, score in zip(attentions[len(findings) :], maps[len(findings) :]):
             if healthy is not None:
                 with timed(timings, "refine_s"):
@@ -122,6 +124,20 @@ def _painted_over(
     seeds = list(range(seed, seed + level.seeds))
     hole = pipeline.hole(scan, suspected)
     return pipeline.inpaint(scan, hole, level.steps, seeds, progress, painted_voxels(suspected, hole))
+
+
+def _within(
+    allowed: np.ndarray | None, scan: EncodedScan, pseudo_healthy: np.ndarray, residual: np.ndarray, hole: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What was painted, on the scan's own grid (k, j, i), limited to the allowed voxels, in place; all of it for None.
+
+    The margin and the soft edge of what is painted reach some voxels beyond what is suspected, and so beyond a region.
+    """
+    if allowed is not None:
+        np.copyto(pseudo_healthy, scan.scan.voxels, where=~allowed, casting="same_kind")
+        np.copyto(residual, 0, where=~allowed)
+        hole &= allowed
+    return pseudo_healthy, residual, hole
 
 
 def _refined(

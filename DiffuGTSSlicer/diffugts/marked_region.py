@@ -24,8 +24,7 @@ from diffugts.foundation.body import filled_body
 from diffugts.inpainting import CONTEXT_CELLS, hole_cells, painted_voxels
 from diffugts.protocol import ProgressCallback, Quality, Region
 from diffugts.pseudo_healthy import PseudoHealthy, on_scan_grid
-from diffugts.scans.region import marked_voxels, region_mask
-from diffugts.scans.scan import Geometry
+from diffugts.scans.region import marked_voxels, marked_working_voxels
 from diffugts.scans.working_grid import ScanOnGrid
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ def examine_marked_region(
     """
     grid = scan.grid
     allowed = marked_voxels(scan.scan.geometry, marked)
-    mask = region_mask(grid.geometry, marked) if isinstance(marked, Region) else _on_working_grid(grid, allowed)
+    mask = marked_working_voxels(grid, marked)
     if not mask.any():
         raise RequestError(
             "The marked region lies outside the part of the scan that shows the patient, or is smaller than the "
@@ -191,16 +190,3 @@ def _otsu(values: Sequence[float] | np.ndarray) -> float:
     otsu.SetNumberOfHistogramBins(128)
     otsu.Execute(sitk.GetImageFromArray(values[None]))
     return float(otsu.GetThreshold())
-
-
-def _on_working_grid(grid: ScanOnGrid, mask: np.ndarray) -> np.ndarray:
-    """A mask (k, j, i) of the scan's own grid on the working grid."""
-    geometry: Geometry = grid.geometry
-    resample = sitk.ResampleImageFilter()
-    resample.SetSize(geometry.size)
-    resample.SetOutputSpacing(geometry.spacing_mm)
-    resample.SetOutputOrigin(geometry.origin_mm)
-    resample.SetOutputDirection(geometry.direction)
-    resample.SetInterpolator(sitk.sitkLinear)
-    image = grid.scan_geometry.image(mask.astype(np.float32))
-    return sitk.GetArrayFromImage(resample.Execute(image)) > 0.5

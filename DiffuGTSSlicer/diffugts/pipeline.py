@@ -277,9 +277,9 @@ class DiffuGTSPipeline(DiffusionPipeline):
     ) -> Segmentation:
         """Segment what the descriptions say in a scan, or in one that was encoded before.
 
-        `region` limits findings to a box in RAS mm or to a mask, bool (k, j, i) on the scan's own grid; `threshold`, of the
-        scaled score, overrides the quality level's own; `seed` is the first of the inpainting's seeds. Results lie on the
-        scan's own grid. The same arguments give the same results.
+        `region` limits findings, and what is painted, to a box in RAS mm or to a mask, bool (k, j, i) on the scan's own grid;
+        the whole scan is encoded all the same. `threshold`, of the scaled score, overrides the quality level's own; `seed` is
+        the first of the inpainting's seeds. Results lie on the scan's own grid. The same arguments give the same results.
 
         A description is finished when nothing that comes later can change its finding. Where `progress` raises Cancelled,
         what is finished is returned, marked as cancelled; before the first description is finished, Cancelled is raised.

@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from diffugts.errors import Cancelled, ModelError
 from diffugts.generated.phantom import draw_phantom
 from diffugts.models import describe_model, find_model, load_pipeline
 from diffugts.pipeline import DiffuGTSPipeline
 from diffugts.protocol import Region, Stage
+from diffugts.scans.region import region_mask
 from small_model import small_pipeline
 
 TEXTS = ["soft tissue sarcoma", "liver tumour"]
@@ -76,8 +78,6 @@ def test_a_kept_scan_gives_what_a_fresh_one_does(pipeline, scan) -> None:
 
 def test_nothing_changes_outside_the_inpainted_hole(pipeline, scan, low_threshold) -> None:
     result = pipeline(scan, TEXTS[:1], "standard", threshold=low_threshold)
-    from scipy import ndimage
-
     near = ndimage.binary_dilation(result.hole, iterations=6)
     assert np.array_equal(result.pseudo_healthy[~near], scan.voxels[~near])
 
@@ -114,6 +114,28 @@ def test_a_rough_mask_limits_findings_as_a_region_does(pipeline, scan, low_thres
     assert np.array_equal(limited.findings[0].score_map, np.where(rough, free.findings[0].score_map, 0))
     assert limited.findings[0].anomaly_score == free.findings[0].anomaly_score
     assert free.rough_mask is None and np.array_equal(limited.rough_mask, rough)
+
+
+@pytest.mark.parametrize("kind", ["box", "mask"])
+def test_a_region_limits_what_is_painted(pipeline, scan, low_threshold, kind) -> None:
+    corners = scan.geometry.ijk_to_ras @ np.array([[0, 31], [0, 55], [0, 47], [1, 1]])
+    box = Region(tuple(corners[:3].min(1)), tuple(corners[:3].max(1)))
+    inside = region_mask(scan.geometry, box)
+    options = {"quality": "standard", "threshold": low_threshold}
+    free = pipeline(scan, TEXTS[:1], **options)
+    limited = pipeline(scan, TEXTS[:1], region=box if kind == "box" else inside, **options)
+    assert free.residual[~inside].any() and limited.residual[inside].any()
+    assert not limited.residual[~inside].any() and not limited.hole[~inside].any()
+    assert np.array_equal(limited.pseudo_healthy[~inside], scan.voxels[~inside])
+
+
+def test_what_is_suspected_outside_the_region_alone_is_not_painted(pipeline, scan, low_threshold) -> None:
+    free = pipeline(scan, TEXTS, "standard", threshold=low_threshold, smallest_lesion_ml=0)
+    suspected = np.any([finding.mask for finding in free.findings], axis=0)
+    elsewhere = ~ndimage.binary_dilation(suspected, iterations=3)
+    limited = pipeline(scan, TEXTS, "standard", region=elsewhere, threshold=low_threshold)
+    assert free.pseudo_healthy is not None and elsewhere.any()
+    assert limited.pseudo_healthy is None and limited.residual is None and limited.hole is None
 
 
 class Stop:

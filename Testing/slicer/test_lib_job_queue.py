@@ -116,6 +116,7 @@ def test_the_worker_told_garbage_and_the_job_is_done_all_the_same(bench):
             "ended in the middle of the job (ended by signal SIGKILL) while it was at 'Looking at the scan 1 of 100'",
         ),
         ("traceback 0", "(exit code 0)"),
+        ("traceback 0", "segment again, in the quality Fast or a cropped volume if it happens again."),
         ("traceback 1", "(exit code 1)"),
         ("truncated", "(exit code 0)"),
     ],

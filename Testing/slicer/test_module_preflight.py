@@ -46,7 +46,7 @@ def test_an_ordinary_ct_is_not_warned_about(scene):
     [
         (body(), (1, 1, 5), "CT", ["Slices are 5 mm apart: lesions under 10 mm may be missed."]),
         (body(), (0.5, 0.5, 2), "CT", ["Only 30 mm of the body are seen along one axis"]),
-        (body(), (2, 2, 30), "CT", ["Slices are 30 mm apart", "The scan is 1.2 m long"]),
+        (body(), (2, 2, 30), "CT", ["Slices are 30 mm apart", "The scan is 1.2 m long: a cropped volume takes less"]),
         (body(24, 1064), (2, 2, 2.5), "CT", ["stored with 1024 added"]),
         (body(0, 255, np.uint8), (2, 2, 2.5), "CT", ["No voxel is below 0 (0 to 255)"]),
         (body(-3000, 3000), (2, 2, 2.5), "CT", ["Hardly any voxel has the Hounsfield units of soft tissue"]),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import SimpleITK as sitk
 
 from diffugts.protocol import Region
 from diffugts.scans.scan import Geometry
+from diffugts.scans.working_grid import ScanOnGrid
 
 
 def marked_voxels(geometry: Geometry, marked: Region | np.ndarray) -> np.ndarray:
@@ -18,6 +20,24 @@ def marked_voxels(geometry: Geometry, marked: Region | np.ndarray) -> np.ndarray
     if marked.shape != geometry.shape:
         raise ValueError(f"a mask of shape {marked.shape} does not lie on a grid of shape {geometry.shape}")
     return marked.astype(bool, copy=False)
+
+
+def marked_working_voxels(grid: ScanOnGrid, marked: Region | np.ndarray) -> np.ndarray:
+    """The same on a scan's working grid (bool, k, j, i); a mask, on the scan's own grid, is interpolated and cut at one half.
+
+    Raises ValueError where the mask's shape is another one.
+    """
+    if isinstance(marked, Region):
+        return region_mask(grid.geometry, marked)
+    target = grid.geometry
+    resample = sitk.ResampleImageFilter()
+    resample.SetSize(target.size)
+    resample.SetOutputSpacing(target.spacing_mm)
+    resample.SetOutputOrigin(target.origin_mm)
+    resample.SetOutputDirection(target.direction)
+    resample.SetInterpolator(sitk.sitkLinear)
+    image = grid.scan_geometry.image(marked_voxels(grid.scan_geometry, marked).astype(np.float32))
+    return sitk.GetArrayFromImage(resample.Execute(image)) > 0.5
 
 
 def region_mask(geometry: Geometry, region: Region) -> np.ndarray:
