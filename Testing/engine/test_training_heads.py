@@ -41,6 +41,7 @@ from diffugts.training.attention import (
 )
 from diffugts.training.batches import batches_of, encoded
 from diffugts.training.cases import CaseSource
+from diffugts.training.configuration import starts_of
 from diffugts.training.described_volumes import held_out, pack_cases, read_described
 from diffugts.training.encoding import Foundation
 from diffugts.training.grid import TrainingGrid
@@ -99,7 +100,7 @@ def volumes(model: Path, liver: Path, tmp_path_factory: pytest.TempPathFactory) 
 def trained(model: Path, volumes: Path) -> Path:
     """The run of a short training."""
     settings = RunSettings(0.6, 3e-3, warmup_steps=2, threads=1, validate_every_minutes=60, mixed_precision="no")
-    task = AttentionTask(cases=2, bodies=0, measured=4)
+    task = AttentionTask(cases=2, bodies=0, measured=4, left_out=("brain",))
     folder = volumes.parent / "attention"
     train_attention(volumes, model / "autoencoder", model / "denoiser", folder, settings, task, None, Letters())
     return folder
@@ -332,6 +333,7 @@ def test_preset_card_and_record_say_what_was_chosen_on_which_scans(assembled: Pa
     assert list(once["scans_without"]["each"]) == ["generated thigh 400"]
     card = (assembled / "model_card.md").read_text(encoding="utf-8")
     assert "It has no trained attention" not in card and apart[0] in card and "NVIDIA Open Model License" in card
+    assert "showed no tumour of: brain." in card and starts_of(volumes.parent / "attention")[0]["inputs"]["volumes"]
 
 
 def answer(name: str, ill: bool, dice: dict[float, float], marked_ml: dict[float, float]) -> HeldOutAnswer:

@@ -14,6 +14,7 @@ from accelerate.state import AcceleratorState
 from diffugts.foundation.autoencoder import CELL, ScanAutoencoder
 from diffugts.foundation.denoiser import HoleDenoiser
 from diffugts.training.autoencoder import AutoencoderTask, train_autoencoder
+from diffugts.training.configuration import starts_of
 from diffugts.training.denoiser import DenoiserTask, cells_of, encode_volume, train_denoiser
 from diffugts.training.generated_volumes import generated_volume
 from diffugts.training.run import RunSettings, read_log
@@ -73,6 +74,7 @@ def test_an_autoencoder_goes_on_from_a_trained_one_drawn_for_beside_it(packed: P
     trained = ScanAutoencoder.from_pretrained(tmp_path / "last")
     before = ScanAutoencoder.from_pretrained(COMPACT / "autoencoder")
     assert not torch.equal(trained.latent_mean, before.latent_mean.float()), "its latents were measured anew"
+    assert starts_of(tmp_path)[0]["task"]["crop"] == 24
 
 
 def test_a_denoiser_goes_on_from_a_trained_one_and_fills_holes_in_held_out_scans(packed: Path, tmp_path: Path) -> None:
@@ -86,6 +88,7 @@ def test_a_denoiser_goes_on_from_a_trained_one_and_fills_holes_in_held_out_scans
     trained, before = (HoleDenoiser.from_pretrained(f) for f in (runs[0] / "last", COMPACT / "denoiser"))
     moved = [not torch.equal(a, b.float()) for a, b in zip(trained.parameters(), before.parameters(), strict=True)]
     assert any(moved) and list(read_log(runs[0]))
+    assert [starts_of(run)[0]["inputs"]["initial"] for run in runs] == [str(COMPACT / "denoiser"), None]
 
 
 def test_nothing_is_taught_in_a_tumour_or_beside_it(volumes: list[Volume]) -> None:

@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from diffusers import ConfigMixin, ModelMixin
@@ -17,6 +18,7 @@ from diffusers.configuration_utils import register_to_config
 from filelock import FileLock
 
 from diffugts.errors import RequestError
+from diffugts.training.curve import draw_curves
 from diffugts.training.run import RunSettings, TrainingRun, read_log
 
 
@@ -70,6 +72,50 @@ def test_a_kill_between_two_renames_leaves_a_checkpoint_to_go_on_from(tmp_path: 
     run.train(loss)
     (tmp_path / "checkpoint").rename(tmp_path / "checkpoint.old")
     assert TrainingRun(tmp_path, Line(), settings(0.01)).step == run.step
+
+
+def drawn_by(run: TrainingRun) -> np.ndarray:
+    """What a training draws first: by the run's seed, and by torch itself."""
+    return np.append(np.random.default_rng(run.seed).random(4), torch.rand(4).numpy())
+
+
+def test_a_run_that_goes_on_draws_new_cases_and_a_fresh_one_the_same(tmp_path: Path) -> None:
+    first = TrainingRun(tmp_path / "a", Line(), settings(0.01))
+    drawn = drawn_by(first)
+    np.testing.assert_array_equal(drawn, drawn_by(TrainingRun(tmp_path / "b", Line(), settings(0.01))))
+    assert first.seed == settings(0.01).seed
+    first.train(loss)
+    resumed = TrainingRun(tmp_path / "a", Line(), settings(0.02))
+    on = drawn_by(resumed)
+    assert not np.isclose(on, drawn).any()
+    np.testing.assert_array_equal(on, drawn_by(TrainingRun(tmp_path / "a", Line(), settings(0.02))))
+    resumed.train(loss)
+    assert not np.isclose(drawn_by(TrainingRun(tmp_path / "a", Line(), settings(0.03))), on).any()
+
+
+def test_every_validation_draws_the_curves_anew(tmp_path: Path) -> None:
+    pictures: list[bytes] = []
+
+    def validate(module: Line) -> dict[str, float]:
+        if (tmp_path / "curve.png").exists():
+            pictures.append((tmp_path / "curve.png").read_bytes())
+        return {"slope": float(module.slope), "error": float("nan")}
+
+    # The slope rises: the second validation is no better, and ends the run.
+    watching = replace(settings(5), validate_every_minutes=0.0, watched="-slope", patience=1)
+    run = TrainingRun(tmp_path, Line(), watching)
+    run.train(loss, validate)
+    last = (tmp_path / "curve.png").read_bytes()
+    assert len(pictures) == 1 and last.startswith(b"\x89PNG") and last != pictures[0]
+    assert not (tmp_path / "curve.png.new").exists()
+
+
+def test_a_line_of_the_log_that_a_kill_cut_off_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").write_text(
+        '{"step": 50, "minutes": 1.0, "loss": 0.5}\n{"step": 100, "mi', encoding="utf-8"
+    )
+    assert [line["step"] for line in read_log(tmp_path)] == [50]
+    assert draw_curves(read_log(tmp_path), tmp_path).stat().st_size > 1000
 
 
 def test_two_runs_never_write_to_one_folder(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from torch import nn
 from diffugts.baselines.network import SegmentationNetwork
 from diffugts.baselines.patches import PATCH, PatchSource
 from diffugts.baselines.windows import tumour_probability
+from diffugts.training.configuration import RunConfiguration
 from diffugts.training.draws import draws
 from diffugts.training.run import RunSettings, TrainingRun
 from diffugts.training.volumes import Volume, read_volumes
@@ -46,7 +47,8 @@ def train_baseline(volumes: Path, folder: Path, settings: RunSettings, task: Bas
     taught = [v for v in everything if not v.name.startswith(HELD_OUT_PATIENTS)]
     held_out = [v for v in everything if v.name.startswith(HELD_OUT_PATIENTS) and v.tumour.any()]
     torch.manual_seed(settings.seed)
-    run = TrainingRun(folder, SegmentationNetwork(task.recipe, CHANNELS[task.recipe]), settings)
+    network = SegmentationNetwork(task.recipe, CHANNELS[task.recipe])
+    run = TrainingRun(folder, network, settings, RunConfiguration(task, {"volumes": volumes}))
     criterion = DiceCELoss(sigmoid=True, batch=True)
 
     def patches(seed: int) -> Callable[[], tuple[np.ndarray, np.ndarray]]:

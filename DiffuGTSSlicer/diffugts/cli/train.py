@@ -47,8 +47,6 @@ Copies = Annotated[int, typer.Option(help="Times every scan is encoded, all but 
 Bodies = Annotated[int, typer.Option(help="Generated bodies among the scans.")]
 
 VOLUMES = "volumes"
-ATTENTION_PRECISION = "no"
-"""On a CPU without bfloat16 tiles single precision is quicker here, and gives no NaN (docs/decisions.md)."""
 
 
 @app.command()
@@ -79,7 +77,7 @@ def autoencoder(
         patience=patience,
     )
     task = AutoencoderTask(batch=batch, processes=processes)
-    train_autoencoder(_packed(data, runs), runs / "autoencoder", settings, task, initial)
+    train_autoencoder(_packed(data, runs), runs / "autoencoder", settings, task, initial, data=data)
 
 
 @app.command()
@@ -102,7 +100,9 @@ def denoiser(
 
     settings = _denoiser_settings(minutes, 5e-4, threads, seed, validate_every, patience)
     task = DenoiserTask(cells=batch, copies=copies, processes=processes, bodies=bodies)
-    train_denoiser(_packed(data, runs), runs / "autoencoder" / "last", runs / "denoiser", settings, task, initial)
+    train_denoiser(
+        _packed(data, runs), runs / "autoencoder" / "last", runs / "denoiser", settings, task, initial, data=data
+    )
 
 
 @app.command()
@@ -126,7 +126,9 @@ def inpainter(
     settings = _denoiser_settings(minutes, 4e-4, threads, seed, validate_every, patience)
     task = DenoiserTask(cells=batch, copies=copies, processes=processes, bodies=bodies, shares=FILLING_SHARES)
     before = initial or runs / "denoiser" / "last"
-    train_denoiser(_packed(data, runs), runs / "autoencoder" / "last", runs / "inpainter", settings, task, before)
+    train_denoiser(
+        _packed(data, runs), runs / "autoencoder" / "last", runs / "inpainter", settings, task, before, data=data
+    )
 
 
 @app.command()
@@ -169,9 +171,9 @@ def attention(
     """Train the attention: where in the frozen features is what the words say?"""
     from diffugts.descriptions.encoder import load_text_encoder
     from diffugts.preset import ModelPreset
-    from diffugts.training.attention import AttentionTask, train_attention
+    from diffugts.training.attention import AttentionTask, precision_on, train_attention
     from diffugts.training.cases import CATEGORIES
-    from diffugts.training.run import RunSettings
+    from diffugts.training.run import RunSettings, device_type
 
     unknown = [name for name in leave_out if name not in CATEGORIES]
     if unknown:
@@ -183,23 +185,23 @@ def attention(
         weight_decay=1e-3,
         threads=threads,
         seed=seed,
-        mixed_precision=ATTENTION_PRECISION,
+        mixed_precision=precision_on(device_type()),
         validate_every_minutes=validate_every,
         watched="dice_0.5",
         patience=patience,
     )
-    task = AttentionTask(encoders=encoders, batch=batch, bodies=bodies, left_out=tuple(leave_out))
+    task = AttentionTask(encoders=encoders, batch=batch, bodies=bodies, left_out=tuple(sorted(set(leave_out))))
     if model is None:
         if description or sequence or hold_out:
             raise RequestError("--description, --sequence and --hold-out belong to the heads of a model: give --model.")
         parts = runs / "autoencoder" / "last", runs / "denoiser" / "last"
-        train_attention(_packed(data, runs), *parts, runs / "attention", settings, task, initial)
+        train_attention(_packed(data, runs), *parts, runs / "attention", settings, task, initial, data=data)
         return
     folder, own_runs = _foundation(model, runs)
     volumes = _packed_for(folder, data, own_runs / VOLUMES, sequence, description, hold_out)
     texts_of = load_text_encoder(ModelPreset.load(folder).text_encoder)
     parts = folder / "autoencoder", folder / "denoiser"
-    train_attention(volumes, *parts, own_runs / "attention", settings, task, initial, texts_of)
+    train_attention(volumes, *parts, own_runs / "attention", settings, task, initial, texts_of, data)
 
 
 @app.command()

@@ -33,6 +33,7 @@ from diffugts.pseudo_healthy import PseudoHealthy
 from diffugts.refinement import RefinementWeights, refined_score
 from diffugts.training.attention import HELD_OUT_PATIENTS
 from diffugts.training.calibration import CALIBRATION_SEEDS, calibrate, logistic_regression
+from diffugts.training.configuration import with_left_out
 from diffugts.training.looks import Look, encoded_volume, looks_at, looks_at_generated_bodies
 from diffugts.training.volumes import SPACING_MM, Volume, read_volumes
 
@@ -71,7 +72,7 @@ def assemble_model(volumes: Path, runs: Path, output: Path) -> ModelPreset:
     """Write the model folder `output` from `runs`/{autoencoder,denoiser,attention}/last; returns its preset.
 
     The inpainter of `runs`/inpainter/last is part of it where there is one. What was measured on the way is written to
-    `runs`/assembly.json. A model card already in `output` is kept.
+    `runs`/assembly.json. A model card already in `output` is kept; which categories the attention's run left out is said in it.
     """
     inpainter = runs / "inpainter" / "last"
     pipeline = DiffuGTSPipeline(
@@ -116,7 +117,8 @@ def assemble_model(volumes: Path, runs: Path, output: Path) -> ModelPreset:
         if module is not None:
             module.half()
     pipeline.save_pretrained(output)
-    if card is not None:
+    card = with_left_out(card or "", runs / "attention")
+    if card:
         (output / CARD).write_text(card, encoding="utf-8")
     measured = {"calibration": figures, **gains}
     (runs / "assembly.json").write_text(json.dumps(measured, indent=2), encoding="utf-8")

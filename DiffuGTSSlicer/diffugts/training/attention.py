@@ -23,6 +23,7 @@ from diffugts.descriptions.encoder import TextEncoder, load_text_encoder
 from diffugts.errors import RequestError
 from diffugts.training.batches import CaseBatch, EncodedBatch, ReadyBatches, batches_of, encoded
 from diffugts.training.cases import CaseSource
+from diffugts.training.configuration import RunConfiguration
 from diffugts.training.described_volumes import read_described
 from diffugts.training.draws import draws
 from diffugts.training.encoding import EncodedCase, Foundation, FreshCases
@@ -74,17 +75,20 @@ def train_attention(
     task: AttentionTask,
     initial: Path | None = None,
     texts_of: TextEncoder | None = None,
+    data: Path | None = None,
 ) -> dict[str, float]:
     """Train on packed `volumes`; the component ends up in `folder`/last. Returns DSC on held-out training patients.
 
     `autoencoder` and `denoiser` are the foundation, of the compact model or another: the attention is made for the features
     that it gives. `initial` is a trained attention to go on from; its foundation must be the one given here, or one that
-    went on from it. `texts_of` embeds the descriptions, the compact model's text encoder where none is given.
+    went on from it. `texts_of` embeds the descriptions, the compact model's text encoder where none is given. `data` is
+    where the volumes were packed from, for the run's record.
     """
     foundation = Foundation(autoencoder, denoiser)
     texts_of = texts_of or load_text_encoder()
     module = new_attention(foundation, texts_of) if initial is None else _going_on(initial, foundation)
-    run = TrainingRun(folder, module, settings)
+    inputs = {"data": data, "volumes": volumes, "autoencoder": autoencoder, "denoiser": denoiser, "initial": initial}
+    run = TrainingRun(folder, module, settings, RunConfiguration(task, inputs))
     device = run.accelerator.device
     foundation.to(device)
     grid = TrainingGrid.of_packed(volumes)
@@ -105,6 +109,14 @@ def train_attention(
         return run.train(loss, lambda module: watched.figures(module, texts))
     finally:
         close()
+
+
+def precision_on(device_type: str) -> str:
+    """accelerate's precision for this training: bfloat16 on a GPU, where it is the quicker one.
+
+    On a CPU without bfloat16 tiles single precision is quicker, and gives no NaN (docs/decisions.md).
+    """
+    return "bf16" if device_type == "cuda" else "no"
 
 
 def new_attention(foundation: Foundation, texts_of: TextEncoder) -> AnomalyAttention:

@@ -16,6 +16,7 @@ from torch import nn
 
 from diffugts.foundation.autoencoder import ScanAutoencoder
 from diffugts.training.augmentation import as_another_scanner_sees, mirrored
+from diffugts.training.configuration import RunConfiguration
 from diffugts.training.crops import crop_box, padded
 from diffugts.training.draws import draws
 from diffugts.training.run import RunSettings, TrainingRun
@@ -40,18 +41,24 @@ class AutoencoderTask:
 
 
 def train_autoencoder(
-    volumes: Path, folder: Path, settings: RunSettings, task: AutoencoderTask, initial: Path | None = None
+    volumes: Path,
+    folder: Path,
+    settings: RunSettings,
+    task: AutoencoderTask,
+    initial: Path | None = None,
+    data: Path | None = None,
 ) -> dict[str, float]:
     """Train on packed `volumes`; the component ends up in `folder`/last. Returns PSNR in dB on held-out patients.
 
-    `initial` is a trained autoencoder to go on from.
+    `initial` is a trained autoencoder to go on from; `data` where the volumes were packed from, for the run's record.
     """
     everything = list(read_volumes(volumes))
     held_out = [v for v in everything if v.name.startswith(HELD_OUT_PATIENTS)]
     training = [v for v in everything if not v.name.startswith(HELD_OUT_PATIENTS)]
     fixed = _fixed_crops(held_out, task.crop)
     module = ScanAutoencoder() if initial is None else ScanAutoencoder.from_pretrained(initial).train()
-    run = TrainingRun(folder, module, settings)
+    inputs = {"data": data, "volumes": volumes, "initial": initial}
+    run = TrainingRun(folder, module, settings, RunConfiguration(task, inputs))
 
     def crops(seed: int) -> Callable[[], np.ndarray]:
         source = _Crops(training, task.crop, np.random.default_rng(seed))

@@ -36,6 +36,7 @@ from diffugts.foundation.body import filled_body
 from diffugts.foundation.denoiser import HoleDenoiser, modality_class
 from diffugts.foundation.features import fast_arithmetic
 from diffugts.training.augmentation import as_another_scanner_sees
+from diffugts.training.configuration import RunConfiguration
 from diffugts.training.crops import crop_box
 from diffugts.training.decoded_tissue import decoded_error
 from diffugts.training.draws import START, draws
@@ -105,14 +106,16 @@ def train_denoiser(
     settings: RunSettings,
     task: DenoiserTask,
     initial: Path | None = None,
+    data: Path | None = None,
 ) -> dict[str, float]:
     """Train on packed `volumes` through the frozen `autoencoder`; the component ends up in `folder`/last.
 
     `initial` is a trained denoiser to go on from. Returns errors of held-out patients and bodies: in the latents, in their
-    deviation, and in decoded intensities.
+    deviation, and in decoded intensities. `data` is where the volumes were packed from, for the run's record.
     """
     module = HoleDenoiser() if initial is None else HoleDenoiser.from_pretrained(initial).train()
-    run = TrainingRun(folder, module, settings)
+    inputs = {"data": data, "volumes": volumes, "autoencoder": autoencoder, "initial": initial}
+    run = TrainingRun(folder, module, settings, RunConfiguration(task, inputs))
     device = run.accelerator.device
     encoder = ScanAutoencoder.from_pretrained(autoencoder).eval().requires_grad_(False).to(device)
     bodies = generated_volumes(task.bodies + HELD_OUT_BODIES if task.bodies else 0, task.processes)

@@ -36,6 +36,7 @@ from diffugts.scans.working_grid import ScanOnGrid
 from diffugts.training.assembly import calibrated
 from diffugts.training.attention import all_volumes, is_held_out
 from diffugts.training.calibration import CALIBRATION_SEEDS, calibrate
+from diffugts.training.configuration import with_left_out
 from diffugts.training.described_volumes import patient_of
 from diffugts.training.grid import TrainingGrid
 from diffugts.training.looks import Look, WholeScan
@@ -105,7 +106,7 @@ def assemble_heads(
         pipeline.save_config(unfinished)
         pipeline.preset.save(unfinished)
         bank.save(unfinished / BANK_FILE)
-        _write_card(unfinished, volumes, measured)
+        _write_card(unfinished, volumes, attention.parent, measured)
         if output.exists():
             output.rmdir()
         unfinished.rename(output)
@@ -246,7 +247,7 @@ def _for_new_heads(preset: ModelPreset, name: str) -> ModelPreset:
     )
 
 
-def _write_card(folder: Path, volumes: Path, measured: dict[str, Any]) -> None:
+def _write_card(folder: Path, volumes: Path, run: Path, measured: dict[str, Any]) -> None:
     card = (folder / CARD).read_text(encoding="utf-8") if (folder / CARD).is_file() else f"# {folder.stem}\n"
     grid = TrainingGrid.of_packed(volumes)
     count, apart = 0, []
@@ -263,4 +264,5 @@ training ({len(apart)}): {", ".join(apart) or "none"}. Threshold {preset.thresho
 {preset.least_anomaly_score:g}; {"chosen on these" if measured["held out with a tumour"] else "not chosen on any scan"}.
 Nothing else was measured of these heads.
 """
-    (folder / CARD).write_text(card.replace(WITHOUT_ATTENTION, "").rstrip() + "\n" + heads, encoding="utf-8")
+    card = card.replace(WITHOUT_ATTENTION, "").rstrip() + "\n" + heads
+    (folder / CARD).write_text(with_left_out(card, run), encoding="utf-8")

@@ -1,13 +1,16 @@
 """One training run: a folder that holds its settings, its log, its checkpoints, and from which it goes on.
 
-    run/settings.json     what was asked
-    run/log.jsonl         one line per report: step, minutes, loss, whatever the validation measured
-    run/checkpoint/       weights (safetensors), optimiser state, progress
-    run/last/             the module as diffusers saves it, when the run has ended
-    run/best/             the same at the best validation, where one of its figures is watched
+    run/settings.json      what was asked
+    run/configuration.json what was to be learnt and from what, with versions; an entry for every start
+    run/log.jsonl          one line per report: step, minutes, loss, whatever the validation measured
+    run/curve.png          the same as curves, drawn anew after every validation
+    run/checkpoint/        weights (safetensors), optimiser state, progress
+    run/last/              the module as diffusers saves it, when the run has ended
+    run/best/              the same at the best validation, where one of its figures is watched
 
 A run is given minutes, not steps: training shares a machine with other work, and the learning rate follows
-the share of the time that is used up. An interrupted run goes on from its checkpoint with the time it has left.
+the share of the time that is used up. An interrupted run goes on from its checkpoint with the time it has left, and with new
+draws: the seed of those before would only show what was shown already.
 A run that watches a figure can stop early.
 
 Several processes (`accelerate launch` or `torchrun`, a GPU each) learn from batches of their own. The first one keeps the
@@ -26,9 +29,10 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
-from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs, broadcast
+from accelerate import Accelerator, PartialState
+from accelerate.utils import DistributedDataParallelKwargs, broadcast, parse_flag_from_env
 from diffusers import ModelMixin
 from filelock import FileLock, Timeout
 from safetensors.torch import load_file, save_file
@@ -36,6 +40,8 @@ from torch import nn
 
 from diffugts.allocation import keep_freed_memory
 from diffugts.errors import RequestError
+from diffugts.training.configuration import RunConfiguration
+from diffugts.training.curve import draw_curves
 
 CHECKPOINT_EVERY_S = 120.0
 REPORT_EVERY_STEPS = 50
@@ -68,16 +74,29 @@ class RunSettings:
     patience: int = 0
 
 
+def device_type() -> str:
+    """Where accelerate trains in this process: cpu, cuda or another of torch's names."""
+    return PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU")).device.type
+
+
 class TrainingRun:
     """Optimises one module for a given time, with an exponential moving average of its weights.
 
     `loss(step) -> scalar tensor` draws its own batch and computes the loss under `autocast`; `validate(module)`
-    returns named figures, measured on the averaged weights. `averaged` is what gets saved.
+    returns named figures, measured on the averaged weights. `averaged` is what gets saved. What draws takes its seed from
+    `seed`: that of the settings, another one in every process and whenever the run goes on.
+
+    Raises:
+        RequestError: the folder's run, which would be gone on with, has another task than `configuration`.
     """
 
-    def __init__(self, folder: Path, module: ModelMixin, settings: RunSettings) -> None:
-        self.folder, self.settings = folder, settings
+    def __init__(
+        self, folder: Path, module: ModelMixin, settings: RunSettings, configuration: RunConfiguration | None = None
+    ) -> None:
+        self.folder, self.settings, self.configuration = folder, settings, configuration
         folder.mkdir(parents=True, exist_ok=True)
+        if configuration is not None and self._checkpoint() is not None:
+            configuration.require_same(folder)
         if settings.threads:
             torch.set_num_threads(settings.threads)
         keep_freed_memory()
@@ -110,6 +129,8 @@ class TrainingRun:
         """
         try:
             with FileLock(self.folder / "lock", timeout=0) if self.is_first else nullcontext():
+                if self.is_first and self.configuration is not None:
+                    self.configuration.write(self.folder, self.step)
                 figures = self._train(loss, validate if self.is_first else None)
                 self.accelerator.wait_for_everyone()
                 return figures
@@ -209,8 +230,11 @@ class TrainingRun:
         watched = {"best": self.best, "waited": self.waited} if self.settings.watched and self.best > -math.inf else {}
         return {"step": self.step, "used_s": self.used_s, **watched}
 
+    def _checkpoint(self) -> Path | None:
+        return next((f for n in ("checkpoint", "checkpoint.old") if (f := self.folder / n).exists()), None)
+
     def _resume(self) -> None:
-        folder = next((f for n in ("checkpoint", "checkpoint.old") if (f := self.folder / n).exists()), None)
+        folder = self._checkpoint()
         if folder is None:
             return
         self._plain().load_state_dict(load_file(folder / "module.safetensors"))
@@ -220,6 +244,10 @@ class TrainingRun:
         progress = json.loads((folder / "progress.json").read_text(encoding="utf-8"))
         self.step, self.used_s = progress["step"], progress["used_s"]
         self.best, self.waited = progress.get("best", -math.inf), progress.get("waited", 0)
+        if self.step:
+            drawn_from = (self.settings.seed, self.accelerator.process_index, self.step)
+            self.seed = int(np.random.SeedSequence(drawn_from).generate_state(1)[0])
+            torch.manual_seed(self.seed)
 
     def _plain(self) -> ModelMixin:
         return self.accelerator.unwrap_model(self.module)
@@ -251,6 +279,7 @@ class TrainingRun:
         module.load_state_dict(present)
         module.train()
         self._report(figures)
+        draw_curves(read_log(self.folder), self.folder)
         self._watch(figures)
         return figures
 
@@ -279,7 +308,10 @@ class TrainingRun:
 
 
 def read_log(folder: Path) -> Iterator[dict[str, float]]:
-    """The reports of a run, in order."""
+    """The reports of a run, in order; a line that a kill cut off is passed over."""
     with (folder / "log.jsonl").open(encoding="utf-8") as log:
         for line in log:
-            yield json.loads(line)
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError:
+                continue
