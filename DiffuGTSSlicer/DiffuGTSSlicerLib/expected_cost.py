@@ -20,11 +20,16 @@ WORKING_SPACING_MM = 2.0
 START_S, EXCHANGE_S = 8.0, 1.0
 """Seconds to start the worker and load the model, and to write and read the files where it runs already."""
 
-SECONDS_PER_MILLION_VOXELS = {Quality.FAST: 0.34, Quality.STANDARD: 0.92, Quality.THOROUGH: 3.0}
-SECONDS_FOR_KEPT_SCAN = {Quality.FAST: 0.03, Quality.STANDARD: 0.5, Quality.THOROUGH: 2.5}
-MEMORY_BASE_GB, MEMORY_GB_PER_MILLION_VOXELS = 0.7, 0.3
-"""The compact model on two cores (docs/benchmarks.md, a chest CT of 10 million voxels of 2 mm). Inpainting takes the longer the
-more is found: what comes out is a first guess, until a job of that quality was seen here."""
+SECONDS_PER_MILLION_VOXELS = {Quality.FAST: 0.55, Quality.STANDARD: 1.57, Quality.THOROUGH: 4.25}
+SECONDS_FOR_KEPT_SCAN = {Quality.FAST: 0.0, Quality.STANDARD: 0.67, Quality.THOROUGH: 3.35}
+MEMORY_BASE_GB, MEMORY_GB_PER_MILLION_VOXELS = 0.7, 0.35
+"""The compact model on two cores (docs/benchmarks.md, a chest CT of 10.4 million voxels of 2 mm), without what each description
+adds. Inpainting takes the longer the more is found: what comes out is a first guess, until a job of that quality was seen
+here. Thorough was not measured with these weights: its inpainting is taken to last five times standard's, as with those before."""
+
+SECONDS_PER_DESCRIPTION, BYTES_PER_DESCRIPTION = 0.024, 5
+"""What each description adds, by the scan's own voxels: seconds per million of them (docs/benchmarks.md, a second one on the kept
+scan), and bytes per voxel for its score map in single precision and its mask, which are kept until the result is written."""
 
 LEARNING_RATE = 0.5
 QUICKEST, SLOWEST = 0.01, 100.0
@@ -66,6 +71,7 @@ class Pace:
         if factor is None:
             return ExpectedCost(None, None)
         memory = MEMORY_BASE_GB + MEMORY_GB_PER_MILLION_VOXELS * _working_voxels(order) / 1e6
+        memory += len(order.descriptions) * BYTES_PER_DESCRIPTION * math.prod(order.geometry.dimensions) / 1e9
         known_memory = _model_name(order) == MODEL_WITH_KNOWN_COST and not order.device.startswith("cuda")
         return ExpectedCost(factor * _measured_s(order, kept, worker_runs), memory if known_memory else None)
 
@@ -93,7 +99,8 @@ def duration_in_words(seconds: float) -> str:
 
 def _measured_s(order: Order, kept: bool, worker_runs: bool) -> float:
     rate = (SECONDS_FOR_KEPT_SCAN if kept else SECONDS_PER_MILLION_VOXELS)[order.quality]
-    return (EXCHANGE_S if worker_runs else START_S) + rate * _working_voxels(order) / 1e6
+    attending = SECONDS_PER_DESCRIPTION * len(order.descriptions) * math.prod(order.geometry.dimensions)
+    return (EXCHANGE_S if worker_runs else START_S) + (rate * _working_voxels(order) + attending) / 1e6
 
 
 def _working_voxels(order: Order) -> float:

@@ -18,7 +18,9 @@ from DiffuGTSSlicerLib.provenance import ROLE
 from DiffuGTSSlicerLib.scan_kind import ScanKind, sampled_voxels
 from DiffuGTSSlicerLib.volume_geometry import VolumeGeometry
 
-COARSE_SLICES_MM = 3.0
+COARSE_TO_MODEL = 1.5
+"""Slices farther apart than so many times the model's spacing are coarse: what it sees between them is interpolated."""
+
 SLICES_PER_LESION = 2
 """A lesion is seen safely where it is cut by two slices."""
 
@@ -72,7 +74,7 @@ def warnings_about(
     return (
         *_about_origin(volume),
         *_about_modality(kind, limits),
-        *_about_spacing(geometry),
+        *_about_spacing(geometry, limits),
         *_about_field_of_view(geometry),
         *_about_intensities(sample, kind),
     )
@@ -95,9 +97,9 @@ def _about_modality(kind: ScanKind, limits: ModelLimits) -> list[str]:
     return []
 
 
-def _about_spacing(geometry: VolumeGeometry) -> list[str]:
+def _about_spacing(geometry: VolumeGeometry, limits: ModelLimits) -> list[str]:
     coarsest = float(max(geometry.spacing_mm))
-    if coarsest <= COARSE_SLICES_MM:
+    if coarsest <= COARSE_TO_MODEL * limits.spacing_mm:
         return []
     return [
         _("Slices are {apart} mm apart: lesions under {size:.0f} mm may be missed.").format(

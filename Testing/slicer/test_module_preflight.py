@@ -13,7 +13,7 @@ slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
 from opened_module import *  # noqa: E402, F403
 
 from diffugts.protocol import Quality  # noqa: E402
-from DiffuGTSSlicerLib.expected_cost import Pace, duration_in_words  # noqa: E402
+from DiffuGTSSlicerLib.expected_cost import EXCHANGE_S, Pace, duration_in_words  # noqa: E402
 from DiffuGTSSlicerLib.export import require_suitable  # noqa: E402
 from DiffuGTSSlicerLib.preflight import ModelLimits, warnings_about  # noqa: E402
 from DiffuGTSSlicerLib.scan_kind import kind_of  # noqa: E402
@@ -77,10 +77,18 @@ def test_one_frame_of_a_time_series_is_recognised(scene):
 
 
 def test_a_kind_of_scan_that_the_model_was_not_trained_on_is_named(scene, tmp_path: Path):
-    (tmp_path / "preset.json").write_text(json.dumps({"modalities": ["MR"], "spacing_mm": 1.0}))
+    (tmp_path / "preset.json").write_text(json.dumps({"modalities": ["MR"], "spacing_mm": 2.5}))
     limits = ModelLimits.of(tmp_path)
-    assert limits == ModelLimits(("MR",), 1.0)
+    assert limits == ModelLimits(("MR",), 2.5)
     assert said_of(added(body()), limits) == ("The model was trained on MR, this is CT.",)
+
+
+def test_slices_are_coarse_for_a_model_that_looks_finer(scene):
+    volume = added(body(), (2, 2, 2.5))
+    assert said_of(volume, ModelLimits(spacing_mm=2.0)) == ()
+    assert said_of(volume, ModelLimits(spacing_mm=1.5)) == (
+        "Slices are 2.5 mm apart: lesions under 5 mm may be missed.",
+    )
 
 
 def test_a_model_says_from_which_score_on_it_marks_at_each_quality(tmp_path: Path):
@@ -123,13 +131,31 @@ def order_of(volume, **choices):
     return SegmentationInputs(volume, ["tumour"], **choices).order()
 
 
-def test_the_cost_is_that_of_the_benchmark_for_a_scan_as_large_as_there(module, scene):
-    grid = (166, 256, 245)  # 10.4 million voxels of 2 mm
-    order = order_of(added(np.zeros(grid, np.int16) + body().max() - np.arange(245, dtype=np.int16), (2, 2, 2)))
+@pytest.fixture
+def benchmark_scan(module, scene):
+    """A CT as large as that of docs/benchmarks.md: 512 x 512 x 111 voxels, 10.4 million of 2 mm."""
+    voxels = np.zeros((111, 512, 512), np.int16)
+    voxels[:, ::2] = -1000
+    return added(voxels, (0.977, 0.977, 3.0))
+
+
+@pytest.mark.parametrize(("quality", "seconds"), [(Quality.FAST, 6.4), (Quality.STANDARD, 17.1)])
+def test_the_cost_is_that_of_the_benchmark_for_a_scan_as_large_as_there(benchmark_scan, quality, seconds):
+    order = order_of(benchmark_scan, quality=quality)
     cost = Pace().expected(order, kept=False, worker_runs=True)
-    assert 8 < cost.seconds < 13 and 3.4 < cost.memory_gb < 4.2
+    assert cost.seconds == pytest.approx(seconds + EXCHANGE_S, rel=0.03)
+    assert cost.memory_gb == pytest.approx(4.5, rel=0.03)
     quick = Pace().expected(order, kept=True, worker_runs=True)
     assert quick.seconds < 0.6 * cost.seconds
+
+
+def test_fifty_descriptions_take_the_time_and_the_memory_of_their_maps(benchmark_scan):
+    texts = [f"tumour {number}" for number in range(50)]
+    orders = [SegmentationInputs(benchmark_scan, part, quality=Quality.FAST).order() for part in (texts[:1], texts)]
+    one, fifty = (Pace().expected(order, kept=True, worker_runs=True) for order in orders)
+    assert fifty.seconds - one.seconds == pytest.approx(49 * 0.71, rel=0.03), "a second description on the kept scan"
+    maps_gb = 49 * 4 * 512 * 512 * 111 / 1e9
+    assert maps_gb < fifty.memory_gb - one.memory_gb < 1.3 * maps_gb, "single precision, and a mask beside each"
 
 
 def test_the_cost_follows_what_jobs_took_on_this_computer(module, scene):
