@@ -50,6 +50,9 @@ class ResultRecord:
         facts = {
             ROLE: role,
             RESULT: self.result,
+            PREFIX + "Descriptions": json.dumps(
+                made.descriptions, ensure_ascii=False
+            ),  # a text may hold commas and quotes
             PREFIX + "Model": made.model,
             PREFIX + "WeightsSHA256": made.weights_sha256,
             PREFIX + "Quality": made.quality,
@@ -58,6 +61,7 @@ class ResultRecord:
             PREFIX + "Thresholds": " ".join(f"{value:g}" for value in made.thresholds),
             PREFIX + "Created": made.created_utc,
             PREFIX + "Version": made.program_version,
+            PREFIX + "Versions": ", ".join(f"{name} {version}" for name, version in made.versions.items()),
             RECORD: json.dumps(asdict(self), ensure_ascii=True),
         }
         if number is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,19 @@ from DiffuGTSSlicerLib.segment_masks import read_segment  # noqa: E402
 
 TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 TEXTS = ("hypodense liver metastasis", 'renal; "cell" <carcinoma> & 🩻', "nothing of the kind")
+
+FACTS = {
+    "Model": "compact",
+    "WeightsSHA256": "ab" * 32,
+    "Thresholds": "0.5 0.5 0.5",
+    "Seed": "7",
+    "Version": "0.1.0",
+    "Versions": "python 3.11.7, torch 2.13.0",
+    "Device": "cpu",
+    "Created": "2026-11-24T03:00:00+00:00",
+    "Quality": "standard",
+}
+"""What every node of a made result says of how it was made, beside the descriptions."""
 
 
 def made_job(volume, folder: Path, name: str = "1", descriptions=TEXTS) -> Job:
@@ -204,6 +218,25 @@ def test_how_it_was_made_survives_saving_and_loading_the_scene(scene, tmp_path: 
     segmentation = nodes["segmentation"][0]
     assert segmentation.GetSegmentation().GetSegment("finding_2").GetName() == TEXTS[1]
     assert read_segment(segmentation, "finding_1", job.order.geometry).count == (made_scores(SHAPE, 0) > 0.5).sum()
+
+
+def test_every_node_tells_by_itself_how_it_was_made_also_after_loading(scene, tmp_path: Path):
+    imported(made_job(made_volume(), tmp_path), scene)
+
+    def check() -> None:
+        nodes = [node for found in nodes_of_result(scene, "1").values() for node in found]
+        assert len(nodes) == 6
+        for node in nodes:
+            assert json.loads(node.GetAttribute("DiffuGTS.Descriptions")) == list(TEXTS)
+            facts = {name: node.GetAttribute(f"DiffuGTS.{name}") for name in FACTS}
+            assert facts == FACTS, node.GetName()
+
+    check()
+    path = tmp_path / "s.mrb"
+    assert scene.WriteToMRB(str(path), None)
+    scene.Clear(0)
+    assert scene.ReadFromMRB(str(path), True)
+    check()
 
 
 def test_the_methods_paragraph_says_what_is_needed_to_do_it_again(scene, tmp_path: Path):
