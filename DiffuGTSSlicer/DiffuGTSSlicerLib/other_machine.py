@@ -119,8 +119,10 @@ class OtherMachine:
         text = _(
             "To compute there, this leaves your computer and is sent to {address}: the voxels of the volume, its geometry "
             "(size, spacing, position, axes), your descriptions, and the choices in this panel (quality, model, region, kind of "
-            "scan). Nothing else: no patient's name, number or date, no file name, no DICOM data. Text that you type into "
-            "a description is sent as it is, and a head can be recognised by its face."
+            "scan, threshold, smallest lesion, seed). With them go the access token, the program's version, and what every "
+            "connection shows: your network address and the time. Nothing else: no patient's name, number or date, no file "
+            "name, no DICOM data. Text that you type into a description is sent as it is, and a head can be recognised by its "
+            "face."
         ).format(address=self.address)
         if self.address is not None and not self.address.secure and not self.address.on_this_machine:
             text += " " + _("The way there is NOT encrypted: whoever is on the network can read all of it.")

@@ -18,6 +18,7 @@ from opened_module import *  # noqa: E402, F403
 from test_module_pictures import drawn  # noqa: E402
 
 from diffugts.errors import InstallationError  # noqa: E402
+from diffugts.protocol.remote import TRAVELLING  # noqa: E402
 from DiffuGTSSlicerLib.job import JobState  # noqa: E402
 from DiffuGTSSlicerLib.other_machine import OtherMachine  # noqa: E402
 from running_server import TOKEN, RunningServer  # noqa: E402
@@ -127,6 +128,26 @@ def test_a_script_cannot_send_anything_before_it_was_agreed_to(host, remote_pane
     remote_panel.logic.environment.other_machine.agree()
     job = remote_panel.logic.segment(volume, "bright ball", modality="MR", device="other machine", wait=True)
     assert job.state is JobState.DONE, f"{job.reason} {job.details}"
+
+
+def test_the_question_names_everything_that_travels(no_keyring, module):
+    words = {
+        "descriptions": "descriptions",
+        "model": "model",
+        "quality": "quality",
+        "modality": "kind of scan",
+        "sequence": "kind of scan",
+        "region": "region",
+        "threshold": "threshold",
+        "smallest_lesion_ml": "smallest lesion",
+        "seed": "seed",
+    }
+    assert set(words) == set(TRAVELLING), "a field more is a word more"
+    machine = OtherMachine()
+    machine.set_address("gpu-server")
+    named = machine.what_leaves().partition("Nothing else")[0]
+    assert "gpu-server" in named and "voxels" in named and "token" in named and "version" in named
+    assert [word for word in words.values() if word not in named] == []
 
 
 def test_here_and_there_take_turns_with_a_worker_each(host, remote_panel, server):
