@@ -9,6 +9,7 @@ import highdicom as hd
 import numpy as np
 import pydicom
 import pytest
+import SimpleITK as sitk
 from pydicom import config as pydicom_config
 from pydicom.dataset import Dataset
 
@@ -77,6 +78,21 @@ def test_highdicom_reads_the_masks_back_by_the_images_that_they_were_made_from(m
     )
     for number, finding in enumerate(made.segmentation.findings):
         np.testing.assert_array_equal(back[..., number].astype(bool), finding.mask)
+
+
+def test_itk_reads_the_masks_back_frame_by_frame(made: Made, tmp_path: Path) -> None:
+    """ITK's GDCM gives the frames, and of their places only the first one's: the others are pydicom's to say."""
+    path = export(made, tmp_path / "out") / SEGMENTATION_FILE
+    image = sitk.ReadImage(str(path))
+    frames = sitk.GetArrayFromImage(image)
+    assert set(np.unique(frames)) == {0, 255} and frames.shape[1:] == made.scan.geometry.shape[1:]
+    volumes = masks_at_their_places(path, made, lambda _: frames > 0)
+    for number, finding in enumerate(made.segmentation.findings, start=1):
+        np.testing.assert_array_equal(volumes[number], finding.mask)
+    first = pydicom.dcmread(path).PerFrameFunctionalGroupsSequence[0].PlanePositionSequence[0]
+    np.testing.assert_allclose(image.GetOrigin(), [float(x) for x in first.ImagePositionPatient], atol=1e-6)
+    in_plane = np.array(image.GetDirection()).reshape(3, 3)[:, :2]
+    np.testing.assert_allclose(in_plane, np.reshape(made.scan.geometry.direction, (3, 3))[:, :2], atol=1e-5)
 
 
 def place_along(image: Dataset, made: Made) -> float:
