@@ -1,6 +1,6 @@
 """Files and lines damaged at random: never a traceback, never a node from a result that is not whole.
 
-60 of each kind here; DIFFUGTS_FUZZ=2000 in the environment for more.
+60 of each kind here; DIFFUGTS_FUZZED=2000 in the environment for more.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from DiffuGTSSlicerLib.result_check import checked_result
 from DiffuGTSSlicerLib.results import import_result, nodes_of_result
 from DiffuGTSSlicerLib.worker_process import News, WorkerProcess
 
-CASES = range(int(os.environ.get("DIFFUGTS_FUZZ", "60")))
+CASES = range(int(os.environ.get("DIFFUGTS_FUZZED", "60")))
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0]) @ matrix("oblique")
 STRANGE: tuple[Any, ...] = (
     None, True, -1, 0, 10**30, 0.5, -1e308, "", "finding_1", "x" * 5000, "../../x", "\x00", "\ud800", [], [[]], [1, "a"], {}, {"a": 1},
