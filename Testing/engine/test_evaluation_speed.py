@@ -1,0 +1,51 @@
+"""The speed report: what it says was timed was done, for the second description as for the first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from diffugts.evaluation import speed
+from diffugts.evaluation.speed import FIRST, SECOND, enlarged, measure_speed
+from diffugts.findings.finding import Segmentation
+from diffugts.models import load_pipeline
+from diffugts.pipeline import DiffuGTSPipeline
+from diffugts.scans.reading import read_scan
+from job_folders import write_scan
+
+COMPACT = Path(__file__).resolve().parents[2] / "Resources" / "Models" / "compact"
+
+
+def test_both_descriptions_are_painted_at_standard_and_the_kept_scan_has_the_mirrored_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[tuple[str, str, bool, float, Segmentation]] = []
+    usual = DiffuGTSPipeline.__call__
+
+    def watched(pipeline: DiffuGTSPipeline, scan: Any, texts: list[str], quality: str, **named: Any) -> Segmentation:
+        result = usual(pipeline, scan, texts, quality, **named)
+        done.append((quality, texts[0], scan.mirrored is not None, result.findings[0].threshold, result))
+        return result
+
+    monkeypatch.setattr(DiffuGTSPipeline, "__call__", watched)
+    monkeypatch.setattr(speed, "_plain_loop", lambda *_: 8.0)
+    scan = enlarged(read_scan(write_scan(tmp_path / "scan.nrrd"), "MR"), (26, 26, 26))
+    report = measure_speed(load_pipeline(COMPACT), scan, plain_steps=1)
+    assert [entry[:3] for entry in done] == [
+        ("fast", FIRST, False),
+        ("fast", SECOND, False),
+        ("standard", FIRST, True),
+        ("standard", SECOND, True),
+    ]
+    for *_, threshold, result in done[2:]:
+        assert threshold < result.findings[0].highest_score and result.pseudo_healthy is not None
+    assert report.first_standard_s > report.encode_s > 0 and report.second_standard_s > 0 < report.inpaint_s
+    assert {
+        "second_to_first_fast",
+        "second_to_first_standard",
+        "plain_loop_to_ours",
+        "encode_s",
+    } <= report.as_json().keys()
+    assert report.size == "26x26x26" and report.plain_loop_s == 8.0
