@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,9 +21,11 @@ from DiffuGTSSlicerLib.description_examples import examples_by_region
 from DiffuGTSSlicerLib.description_history import forget_descriptions, remember_descriptions, used_descriptions
 from DiffuGTSSlicerLib.device_options import OTHER_MACHINE, DeviceOption
 from DiffuGTSSlicerLib.expected_cost import ExpectedCost
-from DiffuGTSSlicerLib.job import Order
+from DiffuGTSSlicerLib.finding_colours import Colour
+from DiffuGTSSlicerLib.job import Job, Order
 from DiffuGTSSlicerLib.model_folders import ModelOption
 from DiffuGTSSlicerLib.preflight import ModelLimits, warnings_about
+from DiffuGTSSlicerLib.results import colours_on
 from DiffuGTSSlicerLib.scan_kind import KnownKinds
 from DiffuGTSSlicerLib.scans_in_scene import red_view, shown_volume
 from DiffuGTSSlicerLib.segmentation_inputs import SegmentationInputs, orders_of
@@ -49,6 +51,8 @@ class Environment(Protocol):
 class Costs(Protocol):
     """What this section needs to know of the jobs."""
 
+    @property
+    def unfinished(self) -> tuple[Job, ...]: ...
     def expected(self, *orders: Order) -> ExpectedCost: ...
     def keeps_scan_of(self, order: Order) -> bool: ...
 
@@ -75,7 +79,7 @@ class DescribeSection:
         self._devices: dict[str, DeviceOption] = {}
         self._kinds = KnownKinds()
         self._nodes, self._red_view = WatchedNodes(self.refresh), WatchedNodes(self._take_shown_volume)
-        self._colours = DescriptionColours(ui.descriptionsEdit, ui.coloursLabel)
+        self._colours = DescriptionColours(ui.descriptionsEdit, ui.coloursLabel, self._colours_of)
         self._advanced = AdvancedChoices(ui)
         self._several = SeveralVolumes(ui, slicer.mrmlScene, self._volumes_ticked)
         self._several_preflight = SeveralPreflight(self._found_warnings, self.refresh)
@@ -210,12 +214,12 @@ class DescribeSection:
         self._look_at_several()
         chosen = (self._parameters.volume, self._parameters.roi) if self._parameters is not None else ()
         self._nodes.watch(*dict.fromkeys((*chosen, *self.ticked())))
-        self._colours.draw()
         self.show_preflight()
         self._changed()
 
     def show_preflight(self) -> None:
-        """Say what does not do, what does not fit, and what the job will take."""
+        """Say what does not do, what does not fit, and what the job will take; and show what colours it will bring."""
+        self._colours.draw()
         several = self.ticked()
         if several:
             lines = self._several_preflight.lines()
@@ -290,6 +294,16 @@ class DescribeSection:
     def _descriptions_typed(self) -> None:
         if self._parameters is not None and not self._showing:
             self._parameters.descriptions = self._ui.descriptionsEdit.toPlainText()
+
+    def _colours_of(self, descriptions: Sequence[str]) -> tuple[Colour, ...]:
+        """The colours of their segments on the volume, the first one of several, once the jobs in line have theirs."""
+        volume = next(iter(self.ticked()), self.inputs().volume)
+        volume_id = volume.GetID() if volume is not None else ""
+        colours = colours_on(slicer.mrmlScene, volume_id)
+        for job in self._costs.unfinished:
+            if job.order.volume_id == volume_id:
+                colours.take(job.order.descriptions)
+        return colours.take(descriptions)
 
     def add_description(self, text: str) -> None:
         """Put a description on a line of its own, if it is not there."""

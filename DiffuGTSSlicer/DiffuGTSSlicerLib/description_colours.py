@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 import qt
 
-from diffugts.protocol.colours import colour
 from diffugts.protocol.lines import description_lines
+from DiffuGTSSlicerLib.finding_colours import Colour
 
 DOT_PX = 10
 
@@ -18,10 +18,13 @@ class DescriptionColours:
     Args:
         edit: the descriptions, one per line.
         strip: where the dots are drawn.
+        colours_of: the colours that the segments of different descriptions will have, in their order.
     """
 
-    def __init__(self, edit: qt.QTextEdit, strip: qt.QLabel) -> None:
-        self._edit, self._strip = edit, strip
+    def __init__(
+        self, edit: qt.QTextEdit, strip: qt.QLabel, colours_of: Callable[[Sequence[str]], Sequence[Colour]]
+    ) -> None:
+        self._edit, self._strip, self._colours_of = edit, strip, colours_of
         edit.connect("textChanged()", self.draw)
         edit.verticalScrollBar().connect("valueChanged(int)", self.draw)
         self._resizing = _ResizeFilter(self.draw)
@@ -35,20 +38,22 @@ class DescriptionColours:
         painter = qt.QPainter(picture)
         painter.setRenderHint(qt.QPainter.Antialiasing)
         painter.setPen(qt.QPen(qt.Qt.NoPen))
-        for middle_px, number in self._places():
-            painter.setBrush(qt.QBrush(qt.QColor(*(round(255 * share) for share in colour(number)))))
+        for middle_px, colour in self._places():
+            painter.setBrush(qt.QBrush(qt.QColor(*(round(255 * share) for share in colour))))
             painter.drawEllipse(qt.QRectF(1.0, middle_px - DOT_PX / 2, DOT_PX, DOT_PX))
         painter.end()
         self._strip.setPixmap(picture)
 
-    def _places(self) -> list[tuple[float, int]]:
-        """The middle of each description's first line in pixels from the top, and the number of its finding."""
+    def _places(self) -> list[tuple[float, Colour]]:
+        """The middle of each description's first line in pixels from the top, and its segment's colour."""
         found, document = [], self._edit.document
-        texts = [document.findBlockByNumber(n).text() for n in range(document.blockCount)]
-        for place, number in enumerate(finding_numbers(texts)):
-            if number is not None:
+        lines = [description_lines([document.findBlockByNumber(n).text()]) for n in range(document.blockCount)]
+        different = list(dict.fromkeys(text for texts in lines for text in texts))
+        colours = dict(zip(different, self._colours_of(different)))
+        for place, texts in enumerate(lines):
+            if texts:
                 line = self._edit.cursorRect(qt.QTextCursor(document.findBlockByNumber(place)))
-                found.append((float(line.center().y() + self._edit.frameWidth), number))
+                found.append((float(line.center().y() + self._edit.frameWidth), colours[texts[0]]))
         return found
 
 
@@ -64,10 +69,3 @@ class _ResizeFilter(qt.QObject):
         if event.type() == qt.QEvent.Resize:
             qt.QTimer.singleShot(0, self._resized)
         return False
-
-
-def finding_numbers(lines: Iterable[str]) -> list[int | None]:
-    """For every line the number of its finding, from 0: a repetition has that of the first, an empty line none."""
-    numbers: dict[str, int] = {}
-    cleaned = ("".join(description_lines([line])) for line in lines)
-    return [numbers.setdefault(line, len(numbers)) if line else None for line in cleaned]

@@ -7,7 +7,7 @@ second set beside the first.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import slicer
 import vtk
@@ -15,6 +15,7 @@ from slicer.i18n import tr as _
 
 from diffugts.protocol import ResultManifest
 from DiffuGTSSlicerLib import colour_tables
+from DiffuGTSSlicerLib.finding_colours import VolumeColours, segment_name
 from DiffuGTSSlicerLib.job import Job
 from DiffuGTSSlicerLib.provenance import RESULT, ROLE, VOLUME_REFERENCE, ResultRecord
 from DiffuGTSSlicerLib.result_files import ReadResult, greatest_distance_from_zero, read_result
@@ -54,7 +55,7 @@ def import_result(
     volume = scene.GetNodeByID(job.order.volume_id)
     deleted = _("The volume '{name}' was deleted while the job ran.").format(name=job.order.volume_name)
     notes = () if volume else (deleted,)
-    record = ResultRecord.of(manifest, job.name, job.order.volume_name, notes)
+    record = _coloured(ResultRecord.of(manifest, job.name, job.order.volume_name, notes), scene, job.order.volume_id)
     importing = _Import(scene, job, record, volume)
     try:
         imported = importing.all_of(result)
@@ -73,6 +74,15 @@ def nodes_of_result(scene: slicer.vtkMRMLScene, result: str) -> dict[str, list[s
             if node.GetAttribute(RESULT) == result:
                 found.setdefault(node.GetAttribute(ROLE), []).append(node)
     return found
+
+
+def colours_on(scene: slicer.vtkMRMLScene, volume_id: str) -> VolumeColours:
+    """The colours that the findings on a volume have now."""
+    return VolumeColours.of(
+        node
+        for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode", scene)
+        if node.GetAttribute(ROLE) == SEGMENTATION and node.GetNodeReferenceID(VOLUME_REFERENCE) == volume_id
+    )
 
 
 class _Import:
@@ -171,7 +181,7 @@ class _Import:
         node.CreateDefaultDisplayNodes()
         _set_reference_geometry(node, self._geometry, self._volume)
         for finding, mask in zip(self._record.findings, result.masks):
-            name = _short(finding.description, 200)
+            name = segment_name(finding.description)
             segment = add_segment(node, finding.segment_id, name, finding.colour, mask, self._geometry)
             set_terminology(segment, finding.description)
             segment.SetTag("DiffuGTS.Threshold", repr(finding.threshold))
@@ -230,6 +240,13 @@ class _Import:
         if source is not None and source.GetWindow() > 0:
             farthest = min(farthest, source.GetWindow() / 2)
         display.SetWindowLevelMinMax(-farthest, farthest)
+
+
+def _coloured(record: ResultRecord, scene: slicer.vtkMRMLScene, volume_id: str) -> ResultRecord:
+    """With the colours that the findings get in this scene, where the volume may have others already."""
+    colours = colours_on(scene, volume_id).take(finding.description for finding in record.findings)
+    findings = tuple(replace(finding, colour=colour) for finding, colour in zip(record.findings, colours))
+    return replace(record, findings=findings)
 
 
 def _set_reference_geometry(

@@ -162,16 +162,43 @@ def test_fifty_lines_are_fifty_descriptions_and_too_many_are_refused(panel):
     assert "at most 200 are taken" in panel.ui.segmentButton.toolTip
 
 
-def test_each_line_has_the_colour_of_its_segment(host, panel):
-    type_text(panel, "one\n\ntwo\none\nthree")
+def dots(host, panel) -> list[tuple[float, ...]]:
+    """The colours of the dots beside the lines, from above."""
     widget_picture(panel.parent, 460, 900)
     host.process_events(50)
     image = panel.ui.coloursLabel.pixmap.toImage()
     column = [image.pixelColor(6, y) for y in range(image.height())]
-    shown = [(c.red(), c.green(), c.blue()) for c in column if c.alpha() == 255]
-    met = [colour for colour, before in zip(shown, [None, *shown]) if colour != before]
-    first, second, third = (tuple(round(255 * share) for share in PALETTE[n]) for n in range(3))
-    assert met == [first, second, first, third]
+    shown = [(c.red(), c.green(), c.blue()) if c.alpha() == 255 else None for c in column]
+    return [colour for colour, before in zip(shown, [None, *shown]) if colour not in (before, None)]
+
+
+def on_screen(*colours: tuple[float, ...]) -> list[tuple[int, ...]]:
+    return [tuple(round(255 * share) for share in colour) for colour in colours]
+
+
+def test_each_line_has_the_colour_of_its_segment(host, panel):
+    type_text(panel, "one\n\ntwo\none\nthree")
+    assert dots(host, panel) == on_screen(PALETTE[0], PALETTE[1], PALETTE[0], PALETTE[2])
+
+
+def test_the_dots_show_what_the_next_run_on_the_volume_will_use(host, panel, environment):
+    environment.mode = "slow"
+    panel.ui.volumeSelector.setCurrentNode(made_volume(name="CT liver"))
+    type_text(panel, "one\ntwo")
+    panel.ui.segmentButton.click()
+    jobs = panel.logic.jobs
+    type_text(panel, "three\ntwo")
+    announced = dots(host, panel)
+    assert announced == on_screen(PALETTE[2], PALETTE[1]), "what runs has its colours already"
+    host.wait_until(lambda: not jobs.unfinished, 40)
+    assert dots(host, panel) == announced
+    panel.ui.segmentButton.click()
+    (job,) = jobs.unfinished
+    host.wait_until(lambda: not jobs.unfinished, 40)
+    segmentation = slicer.mrmlScene.GetNodeByID(job.result.segmentation_id).GetSegmentation()
+    assert on_screen(*(segmentation.GetNthSegment(n).GetColor() for n in range(2))) == announced
+    panel.ui.volumeSelector.setCurrentNode(made_volume(name="CT of another"))
+    assert dots(host, panel) == on_screen(PALETTE[0], PALETTE[1])
 
 
 def test_an_example_is_added_on_a_line_of_its_own_once(panel):

@@ -1,5 +1,8 @@
 """Colours of findings: distinguishable with any colour vision, the same for the same place in the list.
 
+So a result's files depend on nothing but the request; in Slicer's scene a text keeps its colour on a volume instead
+(`DiffuGTSSlicerLib/finding_colours.py`).
+
 Paul Tol's "bright" scheme (Technical note SRON/EPS/TN/09-002), its grey left out.
 """
 
