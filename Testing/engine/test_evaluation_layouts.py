@@ -170,7 +170,7 @@ def test_a_changed_file_or_question_is_another_case(tmp_path: Path) -> None:
 
 
 def test_the_documented_rows_are_the_papers_each_with_a_command() -> None:
-    text = (Path(__file__).resolve().parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    text = (Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md").read_text(encoding="utf-8")
     for row in PAPER_ROWS:
         (line,) = [line for line in text.splitlines() if line.startswith(f"| {row.title} |")]
         assert f"| {row.authors_dsc:g} |" in line and "`diffugts evaluate " in line
