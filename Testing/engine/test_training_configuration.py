@@ -96,7 +96,7 @@ def test_a_card_says_what_the_attention_was_never_shown(tmp_path: Path) -> None:
     RunConfiguration(TASK, {"initial": tmp_path / "compact" / "attention"}).write(tmp_path, 0)
     told = with_left_out(card, tmp_path)
     assert told.startswith(card.rstrip()) and "no tumour of: brain, lung." in told and "'compact/attention'" in told
-    assert with_left_out(told, tmp_path) == told
+    assert with_left_out(told, tmp_path) == told == with_left_out(told, tmp_path / "no run")
     assert with_left_out("", tmp_path).startswith("## Left out of training")
     RunConfiguration(replace(TASK, left_out=()), {"initial": None}).write(tmp_path, 0)
     assert with_left_out(told, tmp_path) == card

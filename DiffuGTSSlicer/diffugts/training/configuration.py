@@ -78,15 +78,20 @@ def versions() -> dict[str, str]:
 
 
 def with_left_out(card: str, run: Path) -> str:
-    """A model card with what the attention's run in `run` says of categories left out, in place of what it said before."""
+    """A model card with what the attention's run in `run` says of categories left out, in place of what it said before.
+
+    The card as it is where the run's version kept nothing.
+    """
+    starts = starts_of(run)
+    if not starts:
+        return card
     before, heading, after = card.partition(LEFT_OUT)
     if heading:
         rest = after.find("\n## ")
         card = before.rstrip("\n") + "\n" + (after[rest:] if rest >= 0 else "")
-    starts = starts_of(run)
-    left_out = starts[-1]["task"].get("left_out", []) if starts else []
+    left_out = starts[-1]["task"].get("left_out", [])
     if not left_out:
-        return card if card.strip() else ""
+        return card
     initial = starts[0]["inputs"].get("initial")
     gone_on = (
         f" It went on from '{'/'.join(Path(initial).parts[-2:])}', of whose training this says nothing."
