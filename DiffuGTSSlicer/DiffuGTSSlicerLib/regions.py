@@ -111,8 +111,8 @@ class Regions:
         touched[self.labels[mask.blocks_of(self.mask.keys).ravel()[self.places]]] = True
         return touched
 
-    def highest(self, most: int, scores: np.ndarray) -> list[BoxMask]:
-        """The `most` regions with the highest score as masks, that one first; `scores` of the whole grid (k, j, i)."""
+    def highest(self, most: int | None, scores: np.ndarray) -> list[BoxMask]:
+        """The `most` regions with the highest score as masks, None for all, that one first; `scores` of the whole grid (k, j, i)."""
         maxima = np.zeros(len(self.sizes), scores.dtype)
         np.maximum.at(maxima, self.labels, scores[tuple(_voxels(self.mask.cells, self.places))])
         chosen = np.argsort(-maxima, kind="stable")[:most]
