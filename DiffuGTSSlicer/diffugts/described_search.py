@@ -22,6 +22,9 @@ from diffugts.refinement import refined_score, without_indifferent_regions
 from diffugts.scans.region import marked_voxels, marked_working_voxels
 from diffugts.stage_progress import StageProgress, timed
 
+UNSUSPICIOUS = 0.25
+"""Share of the threshold below which tissue beside a finding is taken for healthy (docs/decisions.md)."""
+
 if TYPE_CHECKING:
     from diffugts.descriptions.description import Description
     from diffugts.pipeline import Attention, DiffuGTSPipeline
@@ -70,11 +73,13 @@ def segment_described(
         healthy = None
         if level.inpaint:
             with timed(timings, "inpaint_s"):
-                working = (calibration.scaled(pipeline.on_working_grid(scan, a.score)) for a in attentions)
-                suspected = np.any([score > rule.threshold for score in working], axis=0)
+                working = [calibration.scaled(pipeline.on_working_grid(scan, a.score)) for a in attentions]
+                highest = np.maximum.reduce(working)
+                suspected = highest > rule.threshold
+                unsuspicious = highest < UNSUSPICIOUS * min(rule.threshold, calibration.threshold)
                 if region is not None:
                     suspected &= marked_working_voxels(scan.grid, region)
-                healthy = _painted_over(pipeline, scan, suspected, level, seed, progress)
+                healthy = _painted_over(pipeline, scan, suspected, unsuspicious, level, seed, progress)
         if healthy is not None:
             layers = pipeline.layers() if refining and pipeline.preset.refinement.feature else 0
             steps = 1 + len(asked) * (1 + layers) if refining else 1
@@ -114,16 +119,20 @@ def _painted_over(
     pipeline: DiffuGTSPipeline,
     scan: EncodedScan,
     suspected: np.ndarray,
+    unsuspicious: np.ndarray,
     level: QualityLevel,
     seed: int,
     progress: ProgressCallback | None,
 ) -> PseudoHealthy | None:
-    """All that is suspected, bool (k, j, i) of the working grid, painted anew at once; None where nothing is."""
+    """All that is suspected, bool (k, j, i) of the working grid, painted anew at once; None where nothing is.
+
+    Its level is taken from what is `unsuspicious` around it: a mask may be short of its tumour.
+    """
     if not suspected.any():
         return None
     seeds = list(range(seed, seed + level.seeds))
     hole = pipeline.hole(scan, suspected)
-    return pipeline.inpaint(scan, hole, level.steps, seeds, progress, painted_voxels(suspected, hole))
+    return pipeline.inpaint(scan, hole, level.steps, seeds, progress, painted_voxels(suspected, hole), unsuspicious)
 
 
 def _within(

@@ -228,10 +228,12 @@ class DiffuGTSPipeline(DiffusionPipeline):
         seeds: Sequence[int] = (0,),
         progress: ProgressCallback | None = None,
         painted: np.ndarray | None = None,
+        healthy: np.ndarray | None = None,
     ) -> PseudoHealthy:
         """The pseudo-healthy scan for a hole in latent cells; with several seeds the median of their decodings.
 
-        `painted`, bool (k, j, i) on the working grid, is where it replaces the scan; without it, in the whole hole.
+        `painted`, bool (k, j, i) on the working grid, is where it replaces the scan; without it, in the whole hole. What
+        is painted takes its level from the rest of the hole where that is `healthy`, bool alike; without it, all of that.
         """
         decodings = self.layers(self.autoencoder.network.decoder) * (len(seeds) + 1)
         check = StageProgress(progress, Stage.INPAINTING, self.layers(self.painter) * (steps + 1) + decodings)
@@ -250,7 +252,7 @@ class DiffuGTSPipeline(DiffusionPipeline):
         box = decoded_box(hole)
         before = self.foundation.decoded(encoded.latents, box, check)
         filled = [self.foundation.decoded(pasted(encoded.latents, result, n), box, check) for n in range(len(seeds))]
-        return pseudo_healthy_scan(encoded, hole, result, before, np.median(filled, axis=0), painted)
+        return pseudo_healthy_scan(encoded, hole, result, before, np.median(filled, axis=0), painted, healthy)
 
     def feature_residual(
         self, encoded: EncodedScan, healthy: PseudoHealthy, description: Description, check: Check | None = None

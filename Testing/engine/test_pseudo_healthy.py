@@ -8,8 +8,9 @@ import torch
 from scipy import ndimage
 
 from diffugts.encoded import EncodedScan
-from diffugts.inpainting import Inpainting
-from diffugts.pseudo_healthy import PseudoHealthy, on_scan_grid
+from diffugts.foundation.autoencoder import CELL
+from diffugts.inpainting import Inpainting, decoded_box, hole_voxels
+from diffugts.pseudo_healthy import PseudoHealthy, carried_on, on_scan_grid, pseudo_healthy_scan
 from diffugts.scans.intensity import COMPACT_CT_CURVE
 from diffugts.scans.scan import Geometry, Scan
 from diffugts.scans.working_grid import to_working_grid
@@ -58,3 +59,35 @@ def test_without_a_hole_the_scan_comes_back_as_it_is(encoded: EncodedScan) -> No
     volume, residual, hole = on_scan_grid(encoded, painted(encoded, np.zeros(encoded.grid.intensities.shape, bool)))
     assert np.array_equal(volume, encoded.scan.voxels)
     assert not residual.any() and not hole.any()
+
+
+def test_a_difference_is_carried_to_where_it_is_not_known() -> None:
+    known = np.ones((40, 40, 40), bool)
+    known[14:26, 14:26, 14:26] = False
+    slope = np.broadcast_to(np.linspace(0, 1, 40, dtype=np.float32), known.shape)
+    found = carried_on(np.where(known, slope, 9.0).astype(np.float32), known)
+    assert np.abs(found - slope)[:, :, 3:-3].max() < 0.12  # what is unknown says nothing, 9 least of all
+    assert abs(float(found[20, 20, 16]) - float(found[20, 20, 23])) > 0.05
+    assert not carried_on(slope.copy(), np.zeros_like(known)).any()
+
+
+@pytest.mark.parametrize("offset", [-0.1, 0.15])
+def test_what_is_painted_takes_its_level_from_the_healthy_rest_of_the_hole(encoded: EncodedScan, offset: float) -> None:
+    """Decoded tissue that is too bright or too dark all over comes out right; a rest that is not healthy says nothing."""
+    scan = encoded.grid.intensities
+    hole = np.zeros([-(-n // CELL) for n in scan.shape], bool)
+    hole[tuple(slice(n // 2 - 3, n // 2 + 3) for n in hole.shape)] = True
+    wide = hole_voxels(hole, scan.shape)
+    painted = ndimage.binary_erosion(wide, iterations=5)
+    voxels = tuple(slice(s.start * CELL, min(s.stop * CELL, n)) for s, n in zip(decoded_box(hole), scan.shape))
+    result = Inpainting(encoded.latents, decoded_box(hole), hole)
+    tissue = ndimage.gaussian_filter(scan, 3)[voxels]
+
+    def error(healthy: np.ndarray | None) -> float:
+        after = (tissue + np.float32(offset)).copy()
+        made = pseudo_healthy_scan(encoded, hole, result, scan[voxels], after, painted, healthy)
+        inside = ndimage.binary_erosion(painted, iterations=4)
+        return float((made.intensities - ndimage.gaussian_filter(scan, 3))[inside].mean())
+
+    assert abs(error(None)) < 0.15 * abs(offset)
+    assert abs(error(np.zeros_like(wide)) - offset) < 0.01

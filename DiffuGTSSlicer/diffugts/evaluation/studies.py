@@ -20,7 +20,9 @@ from diffugts.evaluation.methods import Prediction
 from diffugts.foundation.body import filled_body
 from diffugts.generated.lesions import apply_lesion, draw_lesion
 from diffugts.generated.tissue import LesionKind, tissue_mask
+from diffugts.inpainting import painted_voxels
 from diffugts.pipeline import DiffuGTSPipeline
+from diffugts.pseudo_healthy import PseudoHealthy
 from diffugts.scans.scan import Scan
 from diffugts.scans.working_grid import oriented
 
@@ -66,14 +68,23 @@ class ModelStudies:
 
 
 def true_mask_effect(pipeline: DiffuGTSPipeline, encoded: EncodedScan, truth: np.ndarray) -> HoleEffect:
-    """What inpainting does to a tumour when its true mask is the hole (working grid, in the scan's own unit)."""
+    """What inpainting does to a tumour when its true mask is painted over (working grid, in the scan's own unit)."""
     grid = encoded.grid
     mask = on_working_grid(encoded, truth)
-    healthy = pipeline.inpaint(encoded, pipeline.hole(encoded, mask), pipeline.preset.qualities["standard"].steps)
+    healthy = painted_over(pipeline, encoded, mask)
     body = filled_body(grid.intensities, grid.modality)
     return hole_effect(
         grid.curve.inverse(grid.intensities), grid.curve.inverse(healthy.intensities), mask, healthy.hole, body
     )
+
+
+def painted_over(
+    pipeline: DiffuGTSPipeline, encoded: EncodedScan, mask: np.ndarray, steps: int | None = None
+) -> PseudoHealthy:
+    """A mask, bool (k, j, i) of the working grid, painted over as the pipeline paints what it suspects."""
+    hole = pipeline.hole(encoded, mask)
+    usual = pipeline.preset.qualities["standard"].steps
+    return pipeline.inpaint(encoded, hole, usual if steps is None else steps, painted=painted_voxels(mask, hole))
 
 
 def on_working_grid(encoded: EncodedScan, mask: np.ndarray) -> np.ndarray:
@@ -101,7 +112,7 @@ def paraphrase_agreement(pipeline: DiffuGTSPipeline, encoded: EncodedScan) -> di
 def counterfactuals(
     pipeline: DiffuGTSPipeline, encoded: EncodedScan, seed: int, count: int = 2
 ) -> Iterator[dict[str, float]]:
-    """Generated lesions in a real scan, where the healthy truth is known: PSNR in the hole, ours and a smooth fill's."""
+    """Generated lesions in a real scan, where the healthy truth is known: PSNR of what is painted, ours and a smooth fill's."""
     grid = encoded.grid
     rng = np.random.default_rng(seed)
     kind = LesionKind.BRAIN if grid.modality == "MR" else LesionKind.SOFT
@@ -112,14 +123,11 @@ def counterfactuals(
         if plan is None:
             continue
         with_lesion, mask = apply_lesion(grid.intensities, plan, tissue)
-        scan = encoded.scan.with_voxels(encoded.scan.voxels)
-        ill = pipeline.encode_grid(scan, grid, with_lesion)
-        healthy = pipeline.inpaint(ill, pipeline.hole(ill, mask), pipeline.preset.qualities["standard"].steps)
-        expected = pipeline.inpaint(ill, pipeline.hole(ill, mask), 0)
-        baseline = smooth_fill(with_lesion, healthy.hole, body)
+        ill = pipeline.encode_grid(encoded.scan, grid, with_lesion)
+        healthy, expected = painted_over(pipeline, ill, mask), painted_over(pipeline, ill, mask, 0)
+        baseline = smooth_fill(with_lesion, healthy.painted, body)
+        filled = {"expected": expected.intensities, "textured": healthy.intensities, "smooth_fill": baseline}
         yield {
-            "expected_db": psnr(expected.intensities, grid.intensities, healthy.hole),
-            "textured_db": psnr(healthy.intensities, grid.intensities, healthy.hole),
-            "smooth_fill_db": psnr(baseline, grid.intensities, healthy.hole),
-            "lesion_db": psnr(with_lesion, grid.intensities, healthy.hole),
+            f"{name}_db": psnr(scan, grid.intensities, healthy.painted)
+            for name, scan in {**filled, "lesion": with_lesion}.items()
         }
