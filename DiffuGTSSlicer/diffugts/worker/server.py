@@ -23,6 +23,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from diffugts import __version__, interrupts
+from diffugts.allocation import give_back_freed_memory
 from diffugts.errors import Cancelled, DiffuGTSError, RequestError
 from diffugts.protocol import PROTOCOL_VERSION, Event, Request, ResultManifest, Stage, parse_command, sha256_of
 from diffugts.protocol.manifest import DONE, FILE_NAME
@@ -36,6 +37,9 @@ IDLE_RELEASE_S = 300.0
 GRACE_S = 5.0
 PARENT_CHECK_S = 0.5
 LOG_NAME = "log.txt"
+
+JOBS_BETWEEN_TIDYING = 25
+"""After so many jobs freed memory goes back to the system: what piles up between blocks that stay is never much."""
 
 DEFECT = (
     "Something went wrong that the program did not foresee. Please report it with the details; the worker goes on with "
@@ -68,6 +72,7 @@ class Worker:
         self._idle_release_s, self._grace_s, self._end_process = idle_release_s, grace_s, end_process
         self._jobs = JobQueue(self._tell)
         self._times = StageTimes()
+        self._ended = 0
 
     def serve(self) -> int:
         """Greet, then carry out what is asked until the input ends, `quit` comes or the parent process is gone."""
@@ -89,6 +94,9 @@ class Worker:
             turn = self._jobs.next(None if self._shelf.is_empty else self._idle_release_s)
             if isinstance(turn, Job):
                 self._run(turn)
+                self._ended += 1
+                if self._ended % JOBS_BETWEEN_TIDYING == 0:
+                    give_back_freed_memory()
             elif turn is Turn.CLOSED:
                 return
             else:
