@@ -122,7 +122,9 @@ def test_two_runs_never_write_to_one_folder(tmp_path: Path) -> None:
     run = TrainingRun(tmp_path, Line(), settings(0.01))
     with FileLock(tmp_path / "lock"), pytest.raises(RequestError, match="Another training run"):
         run.train(loss)
-    assert run.step == 0 and not (tmp_path / "checkpoint").exists()
+    assert run.step == 0 and {path.name for path in tmp_path.iterdir()} == {"lock"}, (
+        "nor is the other's settings.json changed"
+    )
     run.train(loss)
     assert run.step > 0
 

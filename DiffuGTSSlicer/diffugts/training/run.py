@@ -113,8 +113,6 @@ class TrainingRun:
         self.averaged = {name: tensor.detach().clone() for name, tensor in self._plain().state_dict().items()}
         self.step, self.skipped, self.used_s = 0, 0, 0.0
         self.best, self.waited = -math.inf, 0
-        if self.is_first:
-            (folder / "settings.json").write_text(json.dumps(asdict(settings), indent=2), encoding="utf-8")
         self._resume()
 
     def train(
@@ -129,8 +127,8 @@ class TrainingRun:
         """
         try:
             with FileLock(self.folder / "lock", timeout=0) if self.is_first else nullcontext():
-                if self.is_first and self.configuration is not None:
-                    self.configuration.write(self.folder, self.step)
+                if self.is_first:
+                    self._write_what_was_asked()
                 figures = self._train(loss, validate if self.is_first else None)
                 self.accelerator.wait_for_everyone()
                 return figures
@@ -193,6 +191,12 @@ class TrainingRun:
         else:
             self.save_module(self.folder / "last")
         return figures
+
+    def _write_what_was_asked(self) -> None:
+        settings = json.dumps(asdict(self.settings), indent=2)
+        (self.folder / "settings.json").write_text(settings, encoding="utf-8")
+        if self.configuration is not None:
+            self.configuration.write(self.folder, self.step)
 
     def _goes_on(self, budget_s: float, ended_early: bool) -> bool:
         """Whether there is a next step: what the first process says, whose clock is everybody's."""
