@@ -38,7 +38,7 @@ GRACE_S = 5.0
 PARENT_CHECK_S = 0.5
 LOG_NAME = "log.txt"
 
-JOBS_BETWEEN_TIDYING = 25
+JOBS_BETWEEN_TIDYING = 5
 """After so many jobs freed memory goes back to the system: what piles up between blocks that stay is never much."""
 
 DEFECT = (
