@@ -159,8 +159,7 @@ def _measured(
     for one in regions.highest(most, finding.field.scores) if too_many else regions.masks():
         region = one.voxels
         scores = finding.field.within(one)[region]
-        places = np.argwhere(region)
-        inside = places[np.argmin(((places - places.mean(0)) ** 2).sum(1))]
+        inside = _innermost(region)
         lesions.append(
             Lesion(
                 label=0,
@@ -175,6 +174,18 @@ def _measured(
             )
         )
     return lesions
+
+
+def _innermost(region: np.ndarray) -> np.ndarray:
+    """The voxel (k, j, i) of a region that lies nearest to its centre of mass: the centre itself may lie in a hole."""
+    others = [tuple(a for a in range(3) if a != axis) for axis in range(3)]
+    along = [np.count_nonzero(region, axis=axes) for axes in others]
+    centre = np.array([np.average(np.arange(len(counts)), weights=counts) for counts in along])
+    nearest = np.rint(centre).astype(int)
+    if region[tuple(nearest)]:
+        return nearest
+    places = np.argwhere(region)
+    return places[np.argmin(((places - centre) ** 2).sum(1))]
 
 
 def _state(lesion: Lesion, seeds: list[tuple[int, int, int]]) -> LesionState:

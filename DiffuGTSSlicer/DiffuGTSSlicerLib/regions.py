@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -123,7 +124,20 @@ class Regions:
 
     def masks(self) -> list[BoxMask]:
         """Every region as a mask of its own, in order of its number."""
-        return _masks(self.mask.cells, self.places, self.labels, self.sizes)
+        from scipy import ndimage
+
+        result = []
+        for group in self.groups:
+            corner = self.mask.cells[group.members].min(0) * CELL
+            if group.labels is None:
+                box = np.zeros(CELL * (group.inside.max(0) + 1), bool)
+                _cells_of(box)[tuple(group.inside.T)] = self.mask.blocks[group.members]
+                result.append(_trimmed(box, corner))
+            else:
+                for number, slices in enumerate(ndimage.find_objects(group.labels), start=1):
+                    first = corner + [s.start for s in slices]
+                    result.append(BoxMask(_place(first), group.labels[slices] == number))
+        return result
 
 
 def load_scipy() -> None:
@@ -150,6 +164,21 @@ def _labelled(box: np.ndarray) -> tuple[np.ndarray, int]:
         return labels, ndimage.label(box, TOUCHING, output=labels)
 
 
+def _trimmed(box: np.ndarray, corner: np.ndarray) -> BoxMask:
+    """What is set in a box (k, j, i) whose first voxel is `corner`, in the smallest box around it."""
+    first, slices = [], []
+    for axis in range(3):
+        seen = np.flatnonzero(box.any(axis=tuple(a for a in range(3) if a != axis)))
+        slices.append(slice(int(seen[0]), int(seen[-1]) + 1))
+        first.append(int(corner[axis]) + slices[-1].start)
+    return BoxMask(_place(first), box[tuple(slices)])
+
+
+def _place(voxel: Iterable[int]) -> tuple[int, int, int]:
+    k, j, i = (int(n) for n in voxel)
+    return k, j, i
+
+
 def _masks(cells: np.ndarray, places: np.ndarray, labels: np.ndarray, sizes: np.ndarray) -> list[BoxMask]:
     """A mask for each label; `places` in the blocks of `cells` hold `sizes` voxels of each."""
     if len(sizes) == 0:
@@ -157,10 +186,9 @@ def _masks(cells: np.ndarray, places: np.ndarray, labels: np.ndarray, sizes: np.
     voxels = _voxels(cells, places[np.argsort(labels, kind="stable")])
     result = []
     for part in np.split(voxels, np.cumsum(sizes)[:-1], axis=1):
-        k, j, i = (int(n) for n in part.min(1))
         box = np.zeros(part.max(1) - part.min(1) + 1, bool)
         box[tuple(part - part.min(1, keepdims=True))] = True
-        result.append(BoxMask((k, j, i), box))
+        result.append(BoxMask(_place(part.min(1)), box))
     return result
 
 
