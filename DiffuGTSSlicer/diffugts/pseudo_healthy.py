@@ -27,6 +27,9 @@ REACHES_VOXELS = (3.0, 6.0, 12.0, 24.0)
 LEAST_KNOWN = 0.02
 """Share of what a Gaussian covers that must be known for it to say anything."""
 
+DENSE_BONE_HU = 240.0
+"""Denser than this is a structure beside what is painted, and nothing that its level could be taken from."""
+
 COARSE = 2
 """Voxels to a side of those that are computed with: what is carried on is smooth."""
 
@@ -72,11 +75,14 @@ def pseudo_healthy_scan(
     pixel[voxels] = pixel_residual(before, after)[part]
     wide = hole_voxels(hole, shape)
     shown = wide if painted is None else painted
+    scan = encoded.grid.intensities
     known = (wide & ~shown & encoded.body & (True if healthy is None else healthy))[voxels]
+    if encoded.grid.modality == "CT":
+        known &= encoded.grid.curve.inverse(scan[voxels]) < DENSE_BONE_HU
     after = after.astype(np.float32)
     if known.any():
-        after[part] += carried_on(encoded.grid.intensities[voxels] - after[part], known)
-    intensities = blended(encoded.grid.intensities, after, box, shown)
+        after[part] += carried_on(scan[voxels] - after[part], known)
+    intensities = blended(scan, after, box, shown)
     return PseudoHealthy(intensities, pixel, signed, wide, shown, result)
 
 

@@ -42,7 +42,7 @@ def test_a_data_folder_gives_the_tables_of_the_benchmarks(tmp_path: Path, model:
         "Cases",
         "Means by folder",
         "Tumour-free scans",
-        "The true mask as the hole",
+        "The true mask painted over",
         "Words: highest score",
     ):
         assert f"### {heading}" in tables

@@ -106,7 +106,6 @@ def test_a_bright_lesion_of_the_brain_is_painted_over_with_what_lay_there_before
     assert error_of_painting(pipeline, "head", seed) < 0.75
 
 
-@pytest.mark.xfail(strict=True, reason="the denoiser paints muscle too roughly (docs/benchmarks.md, the demo scan)")
 def test_a_faint_lesion_of_the_thigh_is_painted_over_with_what_lay_there_before(pipeline) -> None:
     assert error_of_painting(pipeline, "thigh", 0) < 1.0
 

@@ -178,9 +178,9 @@ def _studies(records: Sequence[CaseRecord]) -> list[str]:
     holes = [(r.name, HoleEffect(**r.studies["hole"])) for r in records if "hole" in r.studies]
     parts = []
     if holes:
-        parts.append("### The true mask as the hole\n\n" + _hole_table(holes))
+        parts.append("### The true mask painted over\n\n" + _hole_table(holes))
     titles = {
-        "counterfactual": ("Generated lesions, where the healthy truth is known (PSNR in the hole)", "dB"),
+        "counterfactual": ("Generated lesions painted over, where the healthy truth is known (PSNR of what is painted)", "dB"),
         "words": ("Words: highest score on the sarcoma scans", ""),
         "paraphrase_dice": ("Paraphrases: DSC with the mask of 'soft tissue sarcoma'", ""),
     }

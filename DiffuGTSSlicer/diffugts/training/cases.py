@@ -23,7 +23,7 @@ from diffugts.training.generated_volumes import ORGAN_NAMES, PREFIX
 from diffugts.training.grid import TrainingGrid
 from diffugts.training.volumes import Volume
 
-REAL_SHARE, LESION_SHARE = 0.32, 0.28
+REAL_SHARE, LESION_SHARE = 0.30, 0.34
 """Shares of real tumours and of generated lesions; what is left shows nothing to find."""
 
 MARKED_SHARE = 0.06
@@ -32,7 +32,7 @@ MARKED_SHARE = 0.06
 ORGAN_OF_MARKED = {"LIDC-": "lung"}
 """By name prefix: the organ of the tumours marked in scans that are no sarcomas."""
 
-GROUP_SHARES = {"brain": 0.45, "trunk": 0.22, "body": 0.28, "other": 0.05}
+GROUP_SHARES = {"brain": 0.32, "trunk": 0.40, "body": 0.23, "other": 0.05}
 """Of the cases that are no sarcomas: brains, CT of the trunk, generated bodies, what else there is."""
 
 LEAST_VOXELS = 20
@@ -284,8 +284,11 @@ class CaseSource:
         box = crop_box(volume.intensities.shape, self._sides(), self.rng)
         scan = self._stripped(volume, self._crop(volume, box))
         for _ in range(int(self.rng.integers(0, 4))):
-            tissue = self._tissue(scan, volume.modality, self._kind(volume, scan))
-            plan = draw_mimic(self.rng, tissue, volume.modality, self.grid.spacing_mm)
+            kind = self._kind(volume, scan)
+            tissue = self._tissue(scan, volume.modality, kind)
+            plan = draw_mimic(
+                self.rng, tissue, volume.modality, self.grid.spacing_mm, host=kind, sequence=volume.sequence
+            )
             if plan is not None:
                 scan = apply_mimic(scan, plan, tissue)
         nothing, region = np.zeros(scan.shape, bool), _region(volume)
