@@ -120,7 +120,12 @@ class FindingSegment:
     def cut(self, threshold: float, smallest_lesion_ml: float) -> SparseMask:
         """What the score map gives at a threshold; the last one is kept, because the next cut asks for it again."""
         if self._cut is None or self._cut[:2] != (threshold, smallest_lesion_ml):
-            self._cut = (threshold, smallest_lesion_ml, self.field.cut(threshold, smallest_lesion_ml))
+            mask, regions = self.field.cut_in_regions(threshold, smallest_lesion_ml)
+            self._cut = (threshold, smallest_lesion_ml, mask)
+            if (
+                regions is not None and regions.mask is mask
+            ):  # where nothing was too small: asked for again once it is drawn
+                self._regions = regions
         return self._cut[2]
 
     def last_cut(self) -> SparseMask:

@@ -156,22 +156,27 @@ def _labelled(box: np.ndarray) -> tuple[np.ndarray, int]:
     """The regions of a box, from 1, and how many there are; in two bytes a voxel, which is quicker, as long as they do."""
     from scipy import ndimage
 
-    labels = np.empty(box.shape, np.int16)
+    within = _bounds(box)  # what is labelled costs by the voxel, set or not
     try:
-        return labels, ndimage.label(box, TOUCHING, output=labels)
+        labels = np.zeros(box.shape, np.int16)
+        return labels, ndimage.label(box[within], TOUCHING, output=labels[within])
     except RuntimeError:  # more regions than two bytes can count
-        labels = np.empty(box.shape, np.int32)
-        return labels, ndimage.label(box, TOUCHING, output=labels)
+        labels = np.zeros(box.shape, np.int32)
+        return labels, ndimage.label(box[within], TOUCHING, output=labels[within])
+
+
+def _bounds(box: np.ndarray) -> tuple[slice, slice, slice]:
+    """The smallest part of a box (k, j, i) that holds all that is set in it."""
+    rows = box.any(axis=2)
+    seen = [np.flatnonzero(rows.any(axis=1)), np.flatnonzero(rows.any(axis=0)), np.flatnonzero(box.any(axis=(0, 1)))]
+    k, j, i = (slice(int(along[0]), int(along[-1]) + 1) for along in seen)
+    return k, j, i
 
 
 def _trimmed(box: np.ndarray, corner: np.ndarray) -> BoxMask:
     """What is set in a box (k, j, i) whose first voxel is `corner`, in the smallest box around it."""
-    first, slices = [], []
-    for axis in range(3):
-        seen = np.flatnonzero(box.any(axis=tuple(a for a in range(3) if a != axis)))
-        slices.append(slice(int(seen[0]), int(seen[-1]) + 1))
-        first.append(int(corner[axis]) + slices[-1].start)
-    return BoxMask(_place(first), box[tuple(slices)])
+    within = _bounds(box)
+    return BoxMask(_place(corner + [along.start for along in within]), box[within])
 
 
 def _place(voxel: Iterable[int]) -> tuple[int, int, int]:

@@ -67,6 +67,10 @@ class ScoreField:
 
     def cut(self, threshold: float, smallest_lesion_ml: float = 0.0) -> SparseMask:
         """What scores above the threshold, in connected regions of at least the smallest volume."""
+        return self.cut_in_regions(threshold, smallest_lesion_ml)[0]
+
+    def cut_in_regions(self, threshold: float, smallest_lesion_ml: float) -> tuple[SparseMask, Regions | None]:
+        """The same with the regions of what scores above the threshold, where they had to be found."""
         cells = np.argwhere(self.cell_maxima > threshold)
         blocks = np.zeros((len(cells), CELL, CELL, CELL), bool)
         for block, (k, j, i) in zip(blocks, cells * CELL):
@@ -75,9 +79,10 @@ class ScoreField:
             np.greater(scores, threshold, out=block[:depth, :height, :width])
         mask = SparseMask.of_cells(cells, blocks)
         if smallest_lesion_ml <= 0 or mask.count == 0:
-            return mask
+            return mask, None
         regions = Regions.of(mask)
-        return regions.union(regions.sizes * self.geometry.voxel_ml >= smallest_lesion_ml * (1 - ROUNDING))
+        kept = regions.union(regions.sizes * self.geometry.voxel_ml >= smallest_lesion_ml * (1 - ROUNDING))
+        return kept, regions
 
     def within(self, mask: BoxMask) -> np.ndarray:
         """The scores in the box of a mask, float32 (k, j, i)."""
