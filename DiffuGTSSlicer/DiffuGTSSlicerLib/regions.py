@@ -167,8 +167,7 @@ def _labelled(box: np.ndarray) -> tuple[np.ndarray, int]:
 
 def _bounds(box: np.ndarray) -> tuple[slice, slice, slice]:
     """The smallest part of a box (k, j, i) that holds all that is set in it."""
-    rows = box.any(axis=2)
-    seen = [np.flatnonzero(rows.any(axis=1)), np.flatnonzero(rows.any(axis=0)), np.flatnonzero(box.any(axis=(0, 1)))]
+    seen = (np.flatnonzero(box.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1)))
     k, j, i = (slice(int(along[0]), int(along[-1]) + 1) for along in seen)
     return k, j, i
 

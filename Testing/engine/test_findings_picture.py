@@ -17,6 +17,7 @@ from scipy.ndimage import binary_dilation, binary_erosion
 
 from diffugts.findings import picture
 from diffugts.findings.finding import Finding, Segmentation, Verdict
+from diffugts.findings.lesions import measure_lesions
 from diffugts.findings.picture import RESEARCH_USE, draw_picture
 from diffugts.protocol import Quality
 from diffugts.scans.scan import Geometry, Scan
@@ -111,6 +112,23 @@ def test_the_slice_is_where_the_finding_is_largest_or_the_score_highest(number: 
     mask[number, 3:6, 3:5] = True
     found = replace(plain_finding(scan, score), mask=mask)
     assert np.median(middle(pane(drawn(segmentation(scan, [found]), tmp_path), 0))) == pytest.approx(grey, abs=0.02)
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+def test_of_several_lesions_the_largest_is_shown_though_small_ones_fill_another_slice(
+    flipped: bool, tmp_path: Path
+) -> None:
+    direction = (1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, -1.0) if flipped else AXIAL
+    geometry = Geometry((20, 20, 9), (2.0, 2.0, 4.0), (0.0, 0.0, 0.0), direction)
+    levels = np.linspace(-150, 230, 9, dtype=np.float32)
+    scan = Scan(np.broadcast_to(levels[:, None, None], geometry.shape).copy(), geometry, "CT")
+    mask = np.zeros(geometry.shape, bool)
+    mask[1:6, 2:5, 2:5] = True  # 45 voxels, 9 of them in each slice
+    mask[7, 8:20:3, 8:20:3] = True  # 16 specks in one
+    score = mask.astype(np.float32)
+    found = replace(plain_finding(scan, score), mask=mask, lesions=measure_lesions(mask, score, scan))
+    grey = np.median(middle(pane(drawn(segmentation(scan, [found]), tmp_path), 0)))
+    assert (levels[2] + 160) / 400 - 0.02 < grey < (levels[4] + 160) / 400 + 0.02
 
 
 def test_without_any_score_the_middle_slice_is_shown(tmp_path: Path) -> None:

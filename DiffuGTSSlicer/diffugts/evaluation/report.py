@@ -180,7 +180,10 @@ def _studies(records: Sequence[CaseRecord]) -> list[str]:
     if holes:
         parts.append("### The true mask painted over\n\n" + _hole_table(holes))
     titles = {
-        "counterfactual": ("Generated lesions painted over, where the healthy truth is known (PSNR of what is painted)", "dB"),
+        "counterfactual": (
+            "Generated lesions painted over, where the healthy truth is known (PSNR of what is painted)",
+            "dB",
+        ),
         "words": ("Words: highest score on the sarcoma scans", ""),
         "paraphrase_dice": ("Paraphrases: DSC with the mask of 'soft tissue sarcoma'", ""),
     }

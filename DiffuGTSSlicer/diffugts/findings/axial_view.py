@@ -37,6 +37,14 @@ class AxialView:
             (spacing[slices], spacing[rows], spacing[columns]),
         )
 
+    def slice_at(self, point_ras_mm: tuple[float, float, float], geometry: Geometry) -> int:
+        """The number of the slice that a point of the grid's volume lies in, or nearest to."""
+        x, y, z = point_ras_mm
+        ijk = np.linalg.solve(geometry.ijk_to_lps, [-x, -y, z, 1.0])
+        axis, last = self.order[0], geometry.shape[self.order[0]] - 1
+        number = int(np.clip(np.rint(ijk[2 - axis]), 0, last))
+        return last - number if self.flipped[0] else number
+
     def turned(self, array: np.ndarray) -> np.ndarray:
         """The array (k, j, i) in this view."""
         steps = tuple(slice(None, None, -1 if flipped else 1) for flipped in self.flipped)

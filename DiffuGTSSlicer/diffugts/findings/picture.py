@@ -1,7 +1,8 @@
 """One picture of a finding: scan with outline, scan with heat map, pseudo-healthy scan, side by side.
 
-Drawn through the axial slice in which the finding is largest, or the score highest where nothing was found, in
-radiological orientation (the patient's right on the left), with voxels in their true proportions and one grey scale.
+Drawn through the axial slice in which the finding, or the largest of its lesions, is largest, or the score highest where
+nothing was found, in radiological orientation (the patient's right on the left), with voxels in their true proportions
+and one grey scale.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from diffugts.findings.axial_view import AxialView
 from diffugts.findings.finding import Finding, Segmentation, Verdict
 from diffugts.protocol import Quality
 from diffugts.protocol.colours import colour
+from diffugts.scans.scan import Geometry
 
 BACKGROUND, TEXT, QUIET = "#101216", "#f4f5f7", "#9aa3ad"
 VERDICT_COLOURS = {Verdict.FOUND: "#7fd4a0", Verdict.UNCERTAIN: "#f0c05a", Verdict.NOT_FOUND: "#c3c9d1"}
@@ -108,7 +110,9 @@ def _slice_of(segmentation: Segmentation, finding: Finding) -> _Slice:
     scan, score = view.turned(segmentation.scan.voxels), view.turned(finding.score_map)
     mask = view.turned(finding.mask)
     sizes = mask.sum((1, 2))
-    number = int(sizes.argmax()) if sizes.any() else _highest_slice(score)
+    number = (
+        _slice_of_largest(view, segmentation.scan.geometry, finding, sizes) if sizes.any() else _highest_slice(score)
+    )
     window, words = _window(scan, mask[number] if sizes.any() else None, number, segmentation.scan.modality)
     healthy, residual = (
         None if volume is None else view.turned(volume)[number]
@@ -118,6 +122,22 @@ def _slice_of(segmentation: Segmentation, finding: Finding) -> _Slice:
     return _Slice(
         scan[number], score[number], mask[number], healthy, residual, view.spacing_mm[1:], window, place
     )  # fmt: skip
+
+
+def _slice_of_largest(view: AxialView, geometry: Geometry, finding: Finding, sizes: np.ndarray) -> int:
+    """The slice in which most is marked; of several lesions one near the middle of the largest, where most is marked there.
+
+    A few false ones that lie in one slice would be shown instead of it otherwise.
+    """
+    if len(finding.lesions) < 2:
+        return int(sizes.argmax())
+    largest = max(finding.lesions, key=lambda lesion: lesion.volume_ml)
+    middle = view.slice_at(largest.centroid_ras_mm, geometry)
+    radius_mm = (3000 * largest.volume_ml / (4 * np.pi)) ** (1 / 3)
+    reach = int(radius_mm / 2 / view.spacing_mm[0])
+    first = max(0, middle - reach)
+    near = sizes[first : middle + reach + 1]
+    return first + int(near.argmax()) if near.any() else int(sizes.argmax())
 
 
 def _highest_slice(score: np.ndarray) -> int:

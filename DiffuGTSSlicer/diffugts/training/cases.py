@@ -284,10 +284,10 @@ class CaseSource:
         box = crop_box(volume.intensities.shape, self._sides(), self.rng)
         scan = self._stripped(volume, self._crop(volume, box))
         for _ in range(int(self.rng.integers(0, 4))):
-            kind = self._kind(volume, scan)
-            tissue = self._tissue(scan, volume.modality, kind)
+            host = self._kind(volume, scan)
+            tissue = self._tissue(scan, volume.modality, host)
             plan = draw_mimic(
-                self.rng, tissue, volume.modality, self.grid.spacing_mm, host=kind, sequence=volume.sequence
+                self.rng, tissue, volume.modality, self.grid.spacing_mm, host=host, sequence=volume.sequence
             )
             if plan is not None:
                 scan = apply_mimic(scan, plan, tissue)
