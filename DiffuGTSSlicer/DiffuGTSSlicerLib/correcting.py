@@ -6,7 +6,6 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import qt
 import slicer
 from slicer.i18n import tr as _
@@ -17,7 +16,6 @@ from DiffuGTSSlicerLib.lesion_list import LesionList
 from DiffuGTSSlicerLib.lesions import Lesion, LesionState, accept, reject, split, undecide
 from DiffuGTSSlicerLib.open_finding import MOST_LESIONS, OpenFinding
 from DiffuGTSSlicerLib.recut import HandWork, hand_work, recut
-from DiffuGTSSlicerLib.score_field import ScoreField
 from DiffuGTSSlicerLib.segment_editing import edit_segment
 from DiffuGTSSlicerLib.spoken_errors import says_errors
 from DiffuGTSSlicerLib.threshold_slider import ThresholdSlider
@@ -44,7 +42,6 @@ class Correcting:
         refresh: Callable[[], None],
     ) -> None:
         self.ui, self._scene, self.say, self._refresh = ui, scene, say, refresh
-        self._distribution: tuple[ScoreField, np.ndarray] | None = None
         self._open: OpenFinding | None = None
         self._lesions = LesionList(ui.lesionsTable, self._jump)
         self._slider = ThresholdSlider(ui.thresholdSlider, ui.thresholdField, ui.distributionLabel, self._cut_soon)
@@ -84,14 +81,11 @@ class Correcting:
         self.ui.correctingBox.visible = False
         if opened is None:
             self._lesions.fill([], "")
-            self._distribution = None
             return
         segment = opened.segment
         lesions, work = opened.lesions(MOST_LESIONS + 1), hand_work(segment)
         self._open = opened
-        if self._distribution is None or self._distribution[0] is not segment.field:
-            self._distribution = (segment.field, segment.field.histogram())
-        self._slider.show(segment.threshold, self._distribution[1], opened.row.colour)
+        self._slider.show(segment.threshold, segment.field.histogram, opened.row.colour)
         self.ui.smallestField.blockSignals(True)
         self.ui.smallestField.setValue(segment.smallest_lesion_ml)
         self.ui.smallestField.blockSignals(False)

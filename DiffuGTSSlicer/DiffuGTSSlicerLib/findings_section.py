@@ -16,7 +16,7 @@ from DiffuGTSSlicerLib.findings_table import FindingsTable
 from DiffuGTSSlicerLib.job import Order
 from DiffuGTSSlicerLib.lesion_export import add_table_node, lesion_table_of
 from DiffuGTSSlicerLib.lesion_table import write_csv
-from DiffuGTSSlicerLib.open_finding import OpenFinding
+from DiffuGTSSlicerLib.open_finding import EarlierSegments, OpenFinding
 from DiffuGTSSlicerLib.provenance import VOLUME_REFERENCE, methods_paragraph
 from DiffuGTSSlicerLib.regions import load_scipy_beside
 from DiffuGTSSlicerLib.score_field import ScoreFields
@@ -59,6 +59,7 @@ class FindingsSection(slicer.util.VTKObservationMixin):
         container.layout().addWidget(widget)
         self.ui = slicer.util.childWidgetVariables(widget)
         self._reader, self._fields, self._overlay = FindingRows(scene), ScoreFields(), ScoreOverlay(scene)
+        self._earlier = EarlierSegments()
         self._chosen: tuple[str, str] | None = None
         self._table = FindingsTable(self.ui.findingsTable, self._choose, self._show_segment, self._show_map)
         self._correcting = Correcting(self.ui, scene, self.say, self.refresh)
@@ -140,6 +141,7 @@ class FindingsSection(slicer.util.VTKObservationMixin):
         self.exit()
         self._correcting.show(None)
         self._fields.forget()
+        self._earlier.forget()
 
     def say(self, text: str) -> None:
         """Show a sentence under the findings; an empty one hides it."""
@@ -171,7 +173,7 @@ class FindingsSection(slicer.util.VTKObservationMixin):
         opened = None
         try:
             if row is not None:
-                opened = OpenFinding.of(self._scene, row, self._fields, self._correcting.open_finding)
+                opened = OpenFinding.of(self._scene, row, self._fields, self._earlier)
             self._correcting.show(opened)
         except Exception:
             self._correcting.show(None)
@@ -256,6 +258,7 @@ class FindingsSection(slicer.util.VTKObservationMixin):
         self._chosen = None
         self._open(None)
         self._fields.forget()
+        self._earlier.forget()
 
     def _follow_segmentation(self, opened: OpenFinding | None) -> None:
         """Read anew whatever is drawn, erased, renamed or coloured in the finding's segmentation while it is chosen."""

@@ -18,6 +18,12 @@ from DiffuGTSSlicerLib.sparse_mask import SparseMask
 from DiffuGTSSlicerLib.subject_folders import put_beside
 from DiffuGTSSlicerLib.volume_geometry import VolumeGeometry
 
+_ANGLES = np.arange(16) * np.pi / 16
+DIRECTIONS = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)])
+"""Half round, in a plane: along the nearest of these a distance looks no shorter than `LEAST_SEEN` of what it is."""
+
+LEAST_SEEN = float(np.cos(np.pi / 32))
+
 
 class LesionState(Enum):
     """What the reader decided."""
@@ -142,12 +148,14 @@ def longest_axial_diameter_mm(region: np.ndarray, geometry: VolumeGeometry) -> f
     in_plane = [a for a in range(3) if a != axis]
     steps_mm = geometry.spacing_mm[::-1][in_plane]
     ends = [_row_ends(section) * steps_mm for section in np.moveaxis(region, axis, 0) if section.any()]
-    reach = [float(np.hypot(*np.ptp(points, axis=0))) for points in ends]
-    longest = 0.0
-    for number in np.argsort(reach)[::-1]:
-        if reach[number] <= longest:  # neither this slice nor those after it can hold a longer one
-            break
-        longest = max(longest, _largest_distance(ends[number]))
+    along = [points @ DIRECTIONS for points in ends]
+    reach = [float(np.ptp(seen, axis=0).max()) for seen in along]
+    longest = max(reach)  # as seen along the directions: the true one is at least that, and little more
+    for points, seen, least in zip(ends, along, reach):
+        if least > longest * LEAST_SEEN:  # or no pair of this slice can be longer
+            far = longest * LEAST_SEEN
+            outer = (seen >= seen.min(0) + far).any(1) | (seen <= seen.max(0) - far).any(1)
+            longest = max(longest, _largest_distance(points[outer]))
     return longest + float(steps_mm.mean())
 
 

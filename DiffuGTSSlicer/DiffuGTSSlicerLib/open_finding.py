@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import slicer
@@ -18,6 +18,24 @@ MOST_LESIONS = 200
 
 
 @dataclass
+class EarlierSegments:
+    """The segments that were open last, with what was read and found of them."""
+
+    most: int = 4
+    _kept: list[FindingSegment] = field(default_factory=list)
+
+    def known(self, segment: FindingSegment) -> FindingSegment:
+        """The same segment as it was opened before, or this one; it is the last one to give way then."""
+        same = next((kept for kept in self._kept if kept.is_same(segment)), segment)
+        self._kept = [same, *(kept for kept in self._kept if kept is not same)][: self.most]
+        return same
+
+    def forget(self) -> None:
+        """Let go of all."""
+        self._kept.clear()
+
+
+@dataclass
 class OpenFinding:
     """A row's segment with its map and scan. Raises ResultError where the segment or the map is gone."""
 
@@ -27,13 +45,11 @@ class OpenFinding:
 
     @classmethod
     def of(
-        cls, scene: slicer.vtkMRMLScene, row: FindingRow, fields: ScoreFields, before: OpenFinding | None = None
+        cls, scene: slicer.vtkMRMLScene, row: FindingRow, fields: ScoreFields, before: EarlierSegments | None = None
     ) -> OpenFinding:
-        """Open a row's finding. `before` is the one that was open: what was read of the same finding is kept."""
+        """Open a row's finding. `before` are those that were open: what was read of the same finding is kept."""
         segment = FindingSegment.of_result(scene, row.result, row.segment_id, fields.of_node)
-        if before is not None and before.segment.is_same(segment):
-            segment = before.segment
-        return cls(scene, row, segment)
+        return cls(scene, row, before.known(segment) if before is not None else segment)
 
     @property
     def scan(self) -> slicer.vtkMRMLScalarVolumeNode | None:

@@ -7,6 +7,7 @@ smallest volume. The highest score of every cell is known, so that a cut in a la
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import slicer
@@ -88,17 +89,19 @@ class ScoreField:
         """The scores in the box of a mask, float32 (k, j, i)."""
         return self.scores[mask.slices]
 
+    @cached_property
     def histogram(self) -> np.ndarray:
         """How many voxels score in each of 64 equal parts of 0..1, where the scores are highest: behind the slider.
 
         Zeros are left out, and so is the rest of a large scan, which would say nothing but that most of it is healthy.
         """
         cells = np.argsort(self.cell_maxima, axis=None)[::-1][:CANDIDATE_CELLS]
-        counts = np.zeros(HISTOGRAM_BINS, np.int64)
+        counts = np.zeros(HISTOGRAM_BINS + 1, np.int64)
         for k, j, i in zip(*(place * CELL for place in np.unravel_index(cells, self.cell_maxima.shape))):
             scores = self.scores[k : k + CELL, j : j + CELL, i : i + CELL]
-            counts += np.histogram(scores[scores > 0], HISTOGRAM_BINS, (0.0, 1.0))[0]
-        return counts
+            counts += np.bincount((scores[scores > 0] * HISTOGRAM_BINS).astype(np.int64), minlength=HISTOGRAM_BINS + 1)
+        counts[-2] += counts[-1]  # a score of 1 belongs to the last part
+        return counts[:-1]
 
 
 @dataclass

@@ -9,13 +9,22 @@ import numpy as np
 import pytest
 
 slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
-pytest.importorskip("scipy", reason="scipy, which Slicer brings, is not installed")
+ndimage = pytest.importorskip("scipy.ndimage", reason="scipy, which Slicer brings, is not installed")
 from made_findings import BIG, PEAK, SMALL, array_of, made_finding  # noqa: E402
 from made_volumes import KINDS, SHAPE  # noqa: E402
 
 from DiffuGTSSlicerLib.finding_segment import FindingSegment  # noqa: E402
 from DiffuGTSSlicerLib.lesion_table import COLUMNS, fill_table_node, write_csv  # noqa: E402
-from DiffuGTSSlicerLib.lesions import LesionState, accept, lesions_of, reject, restore, split, undecide  # noqa: E402
+from DiffuGTSSlicerLib.lesions import (  # noqa: E402
+    LesionState,
+    accept,
+    lesions_of,
+    longest_axial_diameter_mm,
+    reject,
+    restore,
+    split,
+    undecide,
+)
 from DiffuGTSSlicerLib.recut import recut  # noqa: E402
 from DiffuGTSSlicerLib.score_field import ScoreField  # noqa: E402
 from DiffuGTSSlicerLib.segment_masks import read_segment  # noqa: E402
@@ -166,3 +175,15 @@ def test_the_axial_plane_is_found_in_any_acquisition():
 
     for kind, axis in axes.items():
         assert VolumeGeometry.of(SHAPE[::-1], matrix(kind)).axial_axis == axis
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_longest_diameter_is_that_of_all_pairs_of_voxels(seed: int):
+    rng = np.random.default_rng(seed)
+    noise = ndimage.gaussian_filter(rng.normal(size=(9, 40, 36)), (0.5, 3, 3))
+    region = noise > np.quantile(noise, 0.8)
+    to_ras = np.diag([0.7, 0.9, 3.0, 1.0])
+    found = longest_axial_diameter_mm(region, VolumeGeometry.of(region.shape[::-1], to_ras))
+    points = [np.argwhere(section) * [0.9, 0.7] for section in region]
+    longest = max(np.linalg.norm(p[:, None] - p[None], axis=2).max() for p in points if len(p))
+    assert found == pytest.approx(longest + 0.8)

@@ -18,8 +18,9 @@ from diffugts.errors import ResultError  # noqa: E402
 from DiffuGTSSlicerLib.box_mask import BoxMask  # noqa: E402
 from DiffuGTSSlicerLib.finding_segment import FindingSegment  # noqa: E402
 from DiffuGTSSlicerLib.lesions import lesions_of, reject  # noqa: E402
+from DiffuGTSSlicerLib.open_finding import EarlierSegments  # noqa: E402
 from DiffuGTSSlicerLib.recut import hand_work, recut  # noqa: E402
-from DiffuGTSSlicerLib.score_field import ScoreField  # noqa: E402
+from DiffuGTSSlicerLib.score_field import ScoreField, ScoreFields  # noqa: E402
 from DiffuGTSSlicerLib.segment_masks import write_box  # noqa: E402
 from DiffuGTSSlicerLib.sparse_mask import SparseMask  # noqa: E402
 from DiffuGTSSlicerLib.volume_geometry import VolumeGeometry  # noqa: E402
@@ -273,3 +274,19 @@ def test_a_segment_on_another_grid_is_refused(scene, tmp_path: Path):
     other = FindingSegment(finding.segmentation, "finding_3", finding.field)
     with pytest.raises(ResultError, match="no longer lie on the scan's own grid"):
         other.mask()
+
+
+def test_a_finding_that_was_open_before_comes_back_with_what_was_read_of_it(scene, tmp_path: Path):
+    made_finding(scene, tmp_path)
+    fields, earlier = ScoreFields(), EarlierSegments(most=2)
+
+    def opened(number: int) -> FindingSegment:
+        return earlier.known(FindingSegment.of_result(scene, "1", f"finding_{number}", fields.of_node))
+
+    first = opened(1)
+    assert opened(2) is not first and opened(1) is first
+    opened(3)
+    opened(2)
+    assert opened(1) is not first, "only the last two are kept"
+    earlier.forget()
+    assert opened(2) is not opened(1)
