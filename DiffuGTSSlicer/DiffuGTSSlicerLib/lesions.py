@@ -189,7 +189,7 @@ def _innermost(region: np.ndarray) -> np.ndarray:
     others = [tuple(a for a in range(3) if a != axis) for axis in range(3)]
     along = [np.count_nonzero(region, axis=axes) for axes in others]
     centre = np.array([np.average(np.arange(len(counts)), weights=counts) for counts in along])
-    nearest = np.rint(centre).astype(int)
+    nearest = np.ceil(centre - 0.5).astype(int)  # of two that are as near the first
     if region[tuple(nearest)]:
         return nearest
     places = np.argwhere(region)
