@@ -163,6 +163,7 @@ class FindingSegment:
             add_segment(self.segmentation, self.rejected_id, name, REJECTED_COLOUR, mask.boxed(), self.geometry)
             if self.segmentation.GetDisplayNode():
                 self.segmentation.GetDisplayNode().SetSegmentOpacity(self.rejected_id, REJECTED_OPACITY)
+            self._known[self.rejected_id] = (self._changed(self.rejected_id), mask)
         else:
             self._write(self.rejected_id, mask)
 

@@ -95,12 +95,11 @@ class SparseMask:
         if len(self.keys) == 0:
             return (0, 0, 0), (0, 0, 0)
         low, high = [], []
-        for axis in range(3):
-            others = tuple(a + 1 for a in range(3) if a != axis)
-            cell, place = np.nonzero(self.blocks.any(axis=others))
-            along = self.cells[cell, axis] * CELL + place
-            low.append(int(along.min()))
-            high.append(int(along.max()) + 1)
+        for axis, along in enumerate(self.cells.T):
+            others = tuple(a for a in range(4) if a != axis + 1)
+            first, last = int(along.min()), int(along.max())  # no cell is empty: nothing lies beyond what these hold
+            low.append(first * CELL + int(np.flatnonzero(self.blocks[along == first].any(axis=others))[0]))
+            high.append(last * CELL + int(np.flatnonzero(self.blocks[along == last].any(axis=others))[-1]) + 1)
         return (low[0], low[1], low[2]), (high[0] - low[0], high[1] - low[1], high[2] - low[2])
 
     def boxed(self) -> BoxMask:
