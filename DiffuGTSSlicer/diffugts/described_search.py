@@ -6,6 +6,7 @@ What the pipeline does where its model has a trained attention; `marked_region` 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -73,8 +74,8 @@ def segment_described(
         healthy = None
         if level.inpaint:
             with timed(timings, "inpaint_s"):
-                working = [calibration.scaled(pipeline.on_working_grid(scan, a.score)) for a in attentions]
-                highest = np.maximum.reduce(working)
+                working = (calibration.scaled(pipeline.on_working_grid(scan, a.score)) for a in attentions)
+                highest = reduce(np.maximum, working)  # one map at a time: there may be fifty descriptions
                 suspected = highest > rule.threshold
                 unsuspicious = highest < UNSUSPICIOUS * min(rule.threshold, calibration.threshold)
                 if region is not None:

@@ -76,7 +76,9 @@ def pseudo_healthy_scan(
     wide = hole_voxels(hole, shape)
     shown = wide if painted is None else painted
     scan = encoded.grid.intensities
-    known = (wide & ~shown & encoded.body & (True if healthy is None else healthy))[voxels]
+    known = wide[voxels] & ~shown[voxels] & encoded.body[voxels]
+    if healthy is not None:
+        known &= healthy[voxels]
     if encoded.grid.modality == "CT":
         known &= encoded.grid.curve.inverse(scan[voxels]) < DENSE_BONE_HU
     after = after.astype(np.float32)
