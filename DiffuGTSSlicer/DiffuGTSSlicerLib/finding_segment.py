@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import slicer
@@ -25,10 +26,16 @@ from DiffuGTSSlicerLib.segment_masks import add_segment, labelmap_of, read_segme
 from DiffuGTSSlicerLib.sparse_mask import SparseMask
 from DiffuGTSSlicerLib.volume_geometry import VolumeGeometry
 
+if TYPE_CHECKING:
+    from DiffuGTSSlicerLib.lesions import Lesion
+
 THRESHOLD_TAG, SMALLEST_TAG, ACCEPTED_TAG = "DiffuGTS.Threshold", "DiffuGTS.SmallestLesionMl", "DiffuGTS.Accepted"
 REJECTED_SUFFIX = "_rejected"
 REJECTED_COLOUR = (0.45, 0.45, 0.45)
 REJECTED_OPACITY = 0.35
+
+KEPT_REGIONS = 3
+"""Of the segment, of its cut before anything was rejected or drawn, and of what was rejected."""
 
 
 def reference_geometry(segmentation: slicer.vtkMRMLSegmentationNode) -> VolumeGeometry:
@@ -51,14 +58,18 @@ def tag_of(segment: slicer.vtkSegment, name: str, default: str = "") -> str:
 
 @dataclass
 class FindingSegment:
-    """One description's segment: `field` is its score map on the segmentation's grid."""
+    """One description's segment: `field` is its score map on the segmentation's grid.
+
+    `measured` are its lesions as they were measured last, by the box that each lies in (`lesions.lesions_of`).
+    """
 
     segmentation: slicer.vtkMRMLSegmentationNode
     segment_id: str
     field: ScoreField
+    measured: dict[tuple[int, ...], Lesion] = dataclass_field(default_factory=dict, repr=False)
     _known: dict[str, tuple[tuple[int, int], SparseMask]] = dataclass_field(default_factory=dict, repr=False)
     _cut: tuple[float, float, SparseMask] | None = dataclass_field(default=None, repr=False)
-    _regions: Regions | None = dataclass_field(default=None, repr=False)
+    _regions: list[Regions] = dataclass_field(default_factory=list, repr=False)
 
     @classmethod
     def of_result(
@@ -122,10 +133,8 @@ class FindingSegment:
         if self._cut is None or self._cut[:2] != (threshold, smallest_lesion_ml):
             mask, regions = self.field.cut_in_regions(threshold, smallest_lesion_ml)
             self._cut = (threshold, smallest_lesion_ml, mask)
-            if (
-                regions is not None and regions.mask is mask
-            ):  # where nothing was too small: asked for again once it is drawn
-                self._regions = regions
+            if regions is not None and regions.mask is mask:  # nothing was too small: asked for again once it is drawn
+                self._keep(regions)
         return self._cut[2]
 
     def last_cut(self) -> SparseMask:
@@ -138,10 +147,16 @@ class FindingSegment:
 
     def regions(self) -> Regions:
         """The connected regions of the segment as it is now."""
-        mask = self.mask()
-        if self._regions is None or self._regions.mask is not mask:
-            self._regions = Regions.of(mask)
-        return self._regions
+        return self.regions_of(self.mask())
+
+    def regions_of(self, mask: SparseMask) -> Regions:
+        """The connected regions of a mask; those of the segment, of its cut and of what was rejected are asked for again and again."""
+        known = next((regions for regions in self._regions if regions.mask is mask), None)
+        return self._keep(known or Regions.of(mask))
+
+    def _keep(self, regions: Regions) -> Regions:
+        self._regions = [regions, *(kept for kept in self._regions if kept is not regions)][:KEPT_REGIONS]
+        return regions
 
     def rejected(self) -> SparseMask:
         """What was rejected; empty where nothing was."""

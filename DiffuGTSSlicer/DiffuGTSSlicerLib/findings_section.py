@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import qt
 import slicer
 from slicer.i18n import tr as _
 
+from diffugts.errors import ResultError
+from DiffuGTSSlicerLib.beside_main_thread import BesideMainThread
 from DiffuGTSSlicerLib.correcting import Correcting
 from DiffuGTSSlicerLib.exported_table import with_suffix_csv
 from DiffuGTSSlicerLib.finding_rows import FindingRow, FindingRows, corrections_in_words, scan_of_result
+from DiffuGTSSlicerLib.finding_segment import reference_geometry
 from DiffuGTSSlicerLib.findings_table import FindingsTable
 from DiffuGTSSlicerLib.job import Order
 from DiffuGTSSlicerLib.lesion_export import add_table_node, lesion_table_of
 from DiffuGTSSlicerLib.lesion_table import write_csv
 from DiffuGTSSlicerLib.open_finding import EarlierSegments, OpenFinding
 from DiffuGTSSlicerLib.provenance import VOLUME_REFERENCE, methods_paragraph
-from DiffuGTSSlicerLib.regions import load_scipy_beside
+from DiffuGTSSlicerLib.regions import load_scipy
 from DiffuGTSSlicerLib.score_field import ScoreFields
 from DiffuGTSSlicerLib.score_overlay import ScoreOverlay
 from DiffuGTSSlicerLib.shortcuts import Shortcuts
@@ -52,13 +56,14 @@ class FindingsSection(slicer.util.VTKObservationMixin):
         on_read: Callable[[list[FindingRow]], None] = lambda rows: None,
     ) -> None:
         super().__init__()
-        load_scipy_beside()  # for a scene from a file, whose first cut would load it otherwise
+        self._beside = BesideMainThread("DiffuGTS-findings")
+        self._beside.submit(load_scipy)  # for a scene from a file, whose first cut would load it otherwise
         self._container, self._scene = container, scene
         self._on_chosen, self.on_rerun, self._on_read = on_chosen, on_rerun, on_read
         widget = slicer.util.loadUI(ui_path)
         container.layout().addWidget(widget)
         self.ui = slicer.util.childWidgetVariables(widget)
-        self._reader, self._fields, self._overlay = FindingRows(scene), ScoreFields(), ScoreOverlay(scene)
+        self._reader, self._fields, self._overlay = FindingRows(scene), ScoreFields(self._beside), ScoreOverlay(scene)
         self._earlier = EarlierSegments()
         self._chosen: tuple[str, str] | None = None
         self._table = FindingsTable(self.ui.findingsTable, self._choose, self._show_segment, self._show_map)
@@ -116,6 +121,7 @@ class FindingsSection(slicer.util.VTKObservationMixin):
         if faults:
             self.say(" ".join(faults))
         self._open(row)
+        self._expect(rows)
         self._on_read(rows)
 
     def enter(self) -> None:
@@ -142,6 +148,7 @@ class FindingsSection(slicer.util.VTKObservationMixin):
         self._correcting.show(None)
         self._fields.forget()
         self._earlier.forget()
+        self._beside.shutdown(wait=False, cancel_futures=True)
 
     def say(self, text: str) -> None:
         """Show a sentence under the findings; an empty one hides it."""
@@ -180,6 +187,16 @@ class FindingsSection(slicer.util.VTKObservationMixin):
             raise
         finally:
             self._follow_segmentation(opened)
+
+    def _expect(self, rows: list[FindingRow]) -> None:
+        """Have the maps of all findings looked through beside the main thread, before one of them is chosen."""
+        maps = []
+        for row in rows:
+            score_map, segmentation = (self._scene.GetNodeByID(name) for name in (row.map_id, row.segmentation_id))
+            if score_map is not None and segmentation is not None:
+                with suppress(ResultError):  # without a grid; whoever chooses it is told
+                    maps.append((score_map, reference_geometry(segmentation)))
+        self._fields.expect(maps)
 
     @says_errors
     def _show_segment(self, row: FindingRow, shown: bool) -> None:

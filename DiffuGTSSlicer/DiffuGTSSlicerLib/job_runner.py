@@ -13,7 +13,6 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from slicer.i18n import tr as _
 
 from diffugts.errors import DiffuGTSError
 from diffugts.protocol import Stage
+from DiffuGTSSlicerLib.beside_main_thread import BesideMainThread
 from DiffuGTSSlicerLib.device_options import OTHER_MACHINE
 from DiffuGTSSlicerLib.expected_cost import ExpectedCost, Pace
 from DiffuGTSSlicerLib.export import export_job
@@ -66,7 +66,7 @@ class JobRunner:
         self._commands = {False: worker_command, True: remote_command or worker_command}
         self._remote = False
         self._queue: JobQueue | None = None
-        self._checks: ThreadPoolExecutor | None = None
+        self._checks: BesideMainThread | None = None
         self._folder: Path | None = None
         self._worker: WorkerProcess | None = None
         self._started_by: WorkerCommand | None = None
@@ -192,7 +192,7 @@ class JobRunner:
         if self._queue is None:
             self._temporary_folder.mkdir(parents=True, exist_ok=True)
             self._folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=self._temporary_folder))
-            self._checks = ThreadPoolExecutor(1, thread_name_prefix="DiffuGTS checks")
+            self._checks = BesideMainThread("DiffuGTS-checks")
             self._checks.submit(_remove_folders_left_behind, self._temporary_folder)
             self._queue = JobQueue(
                 self._make_worker,

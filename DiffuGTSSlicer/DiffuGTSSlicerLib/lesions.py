@@ -63,11 +63,12 @@ def lesions_of(finding: FindingSegment, voxels: np.ndarray | None, most: int | N
     `voxels` is the scan (k, j, i) on the same grid, None where it was deleted. Beyond `most` lesions, those with the
     lowest scores are left out: measuring thousands of specks takes seconds.
     """
-    seeds = finding.accepted
+    seeds, before = finding.accepted, finding.measured
     present = _measured(finding, finding.regions(), voxels, most)
     found = [replace(lesion, state=_state(lesion, seeds)) for lesion in present]
-    rejected = _measured(finding, Regions.of(finding.rejected()), voxels, most)
+    rejected = _measured(finding, finding.regions_of(finding.rejected()), voxels, most)
     found += [replace(lesion, state=LesionState.REJECTED) for lesion in rejected]
+    finding.measured = {key: before[key] for key in (_place(lesion.mask) for lesion in found)}
     found.sort(key=lambda lesion: (-round(lesion.highest_score, 3), -lesion.volume_ml))
     return [replace(lesion, label=number) for number, lesion in enumerate(found[:most], start=1)]
 
@@ -162,26 +163,39 @@ def longest_axial_diameter_mm(region: np.ndarray, geometry: VolumeGeometry) -> f
 def _measured(
     finding: FindingSegment, regions: Regions, voxels: np.ndarray | None, most: int | None = None
 ) -> list[Lesion]:
-    lesions = []
+    """Every region measured, but what was measured of it before: after a decision most are as they were."""
     too_many = most is not None and len(regions.sizes) > most
-    for one in regions.highest(most, finding.field.scores) if too_many else regions.masks():
-        region = one.voxels
-        scores = finding.field.within(one)[region]
-        inside = _innermost(region)
-        lesions.append(
-            Lesion(
-                label=0,
-                state=LesionState.UNDECIDED,
-                volume_ml=one.count * finding.geometry.voxel_ml,
-                longest_axial_diameter_mm=longest_axial_diameter_mm(region, finding.geometry),
-                centre_ras_mm=finding.geometry.ras_of(inside + one.corner),
-                mean_intensity=float(voxels[one.slices][region].mean()) if voxels is not None else None,
-                mean_score=float(scores.mean()),
-                highest_score=float(scores.max()),
-                mask=one,
-            )
-        )
+    lesions = []
+    for mask in regions.highest(most, finding.field.scores) if too_many else regions.masks():
+        place = _place(mask)
+        known = finding.measured.get(place)
+        if known is None or not np.array_equal(known.mask.voxels, mask.voxels):
+            known = finding.measured[place] = _measured_anew(finding, mask)
+        intensity = float(voxels[mask.slices][mask.voxels].mean()) if voxels is not None else None
+        lesions.append(replace(known, mean_intensity=intensity))
     return lesions
+
+
+def _place(mask: BoxMask) -> tuple[int, ...]:
+    """A mask's box: regions that have the same one are few, and told apart by their voxels."""
+    return (*mask.corner, *mask.voxels.shape)
+
+
+def _measured_anew(finding: FindingSegment, mask: BoxMask) -> Lesion:
+    """All but its intensity: the scan can change at any time, a finding's score map cannot."""
+    region = mask.voxels
+    scores = finding.field.within(mask)[region]
+    return Lesion(
+        label=0,
+        state=LesionState.UNDECIDED,
+        volume_ml=mask.count * finding.geometry.voxel_ml,
+        longest_axial_diameter_mm=longest_axial_diameter_mm(region, finding.geometry),
+        centre_ras_mm=finding.geometry.ras_of(_innermost(region) + mask.corner),
+        mean_intensity=None,
+        mean_score=float(scores.mean()),
+        highest_score=float(scores.max()),
+        mask=mask,
+    )
 
 
 def _innermost(region: np.ndarray) -> np.ndarray:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from DiffuGTSSlicerLib.finding_segment import FindingSegment
-from DiffuGTSSlicerLib.regions import Regions
 from DiffuGTSSlicerLib.sparse_mask import SparseMask
 
 
@@ -30,7 +29,7 @@ def hand_work(finding: FindingSegment) -> HandWork:
 
 
 def _hand_work(finding: FindingSegment, now: SparseMask, rejected: SparseMask) -> HandWork:
-    cut = _without_rejected(finding.last_cut(), rejected, now)
+    cut = _without_rejected(finding, finding.last_cut(), rejected, now)
     return HandWork(added=now - cut, removed=cut - now)
 
 
@@ -50,7 +49,7 @@ def recut(
         raise ValueError(f"threshold is {threshold}, expected 0..1")
     now, rejected = finding.mask(), finding.rejected()
     work = _hand_work(finding, now, rejected)
-    cut = _without_rejected(finding.cut(threshold, smallest_lesion_ml), rejected, now)
+    cut = _without_rejected(finding, finding.cut(threshold, smallest_lesion_ml), rejected, now)
     if keep_hand_work and work:
         cut = (cut | work.added) - work.removed
     finding.set_mask(cut)
@@ -58,9 +57,9 @@ def recut(
     return work
 
 
-def _without_rejected(cut: SparseMask, rejected: SparseMask, kept: SparseMask) -> SparseMask:
+def _without_rejected(finding: FindingSegment, cut: SparseMask, rejected: SparseMask, kept: SparseMask) -> SparseMask:
     """A cut without the regions that hold a rejected lesion and nothing of a lesion that is not."""
     if rejected.count == 0:
         return cut
-    regions = Regions.of(cut)
+    regions = finding.regions_of(cut)
     return regions.union(regions.touched_by(kept) | ~regions.touched_by(rejected)) - rejected

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -143,16 +142,12 @@ class Regions:
 
 
 def load_scipy() -> None:
-    """Load what regions are found with; it takes a third of a second once, which is not to fall into a user's first cut."""
+    """Load what regions are found with; it takes a third of a second once, which is not to fall into a user's first cut.
+
+    Meant to be done beside the main thread; regions that are asked for earlier wait until it is loaded, as for any import.
+    """
     import scipy.ndimage
     import scipy.sparse.csgraph  # noqa: F401
-
-
-def load_scipy_beside() -> threading.Thread:
-    """The same beside the main thread; regions that are asked for earlier wait until it is loaded, as for any import."""
-    loading = threading.Thread(target=load_scipy, name="DiffuGTS loads scipy", daemon=True)
-    loading.start()
-    return loading
 
 
 def _labelled(box: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:

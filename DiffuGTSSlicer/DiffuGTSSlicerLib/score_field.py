@@ -6,7 +6,9 @@ smallest volume. The highest score of every cell is known, so that a cut in a la
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -49,6 +51,13 @@ class ScoreField:
                 highest = np.maximum.reduceat(highest, range(0, size, CELL), axis)
             maxima.append(highest)
         return cls(scores, np.array(maxima), geometry)
+
+    @classmethod
+    def looked_through(cls, scores: np.ndarray, geometry: VolumeGeometry) -> ScoreField:
+        """The same, with the distribution of its scores as well; touches no node, so that it may run beside the main thread."""
+        found = cls.of(scores, geometry)
+        found.histogram  # noqa: B018 - kept from now on
+        return found
 
     @classmethod
     def of_node(cls, node: slicer.vtkMRMLScalarVolumeNode, geometry: VolumeGeometry) -> ScoreField:
@@ -104,24 +113,46 @@ class ScoreField:
         return counts[:-1]
 
 
-@dataclass
 class ScoreFields:
-    """The fields of the maps that were looked at last: a map of a large scan takes a moment to look through."""
+    """The fields of the scene's score maps: a map of a large scan takes a moment to look through, a tenth of a second.
 
-    most: int = 4
-    _kept: dict[tuple[str, int, VolumeGeometry], ScoreField] = field(default_factory=dict)
+    `beside` does so beside the main thread, before anybody asks; without it, a map is looked through when it is asked for.
+    """
+
+    def __init__(self, beside: Executor | None = None) -> None:
+        self._beside = beside
+        self._fields: dict[tuple[str, int, VolumeGeometry], Future[ScoreField]] = {}
+
+    def expect(self, maps: Iterable[tuple[slicer.vtkMRMLScalarVolumeNode, VolumeGeometry]]) -> None:
+        """These maps, on the grid of their segments, are what can be asked for; all others are let go.
+
+        A map that lies on another grid is left out: whoever asks for it is told.
+        """
+        wanted = {_state_of(node, geometry): node for node, geometry in maps}
+        for key in self._fields.keys() - wanted.keys():
+            self._fields.pop(key).cancel()
+        for key, node in wanted.items():
+            scores = voxels_on_grid(node, key[2]) if self._beside is not None and key not in self._fields else None
+            if self._beside is not None and scores is not None:
+                self._fields[key] = self._beside.submit(ScoreField.looked_through, scores, key[2])
 
     def of_node(self, node: slicer.vtkMRMLScalarVolumeNode, geometry: VolumeGeometry) -> ScoreField:
-        """The field of a map, as `ScoreField.of_node`; read anew where the map was changed."""
-        image = node.GetImageData()
-        key = (node.GetID(), max(node.GetMTime(), image.GetMTime() if image is not None else 0), geometry)
-        if key not in self._kept:
+        """The field of a map, as `ScoreField.of_node`; read anew where the map was changed. Waits if it is just being read."""
+        key = _state_of(node, geometry)
+        if key not in self._fields:
             found = ScoreField.of_node(node, geometry)
-            while len(self._kept) >= self.most:
-                self._kept.pop(next(iter(self._kept)))
-            self._kept[key] = found
-        return self._kept[key]
+            self._fields[key] = Future()
+            self._fields[key].set_result(found)
+        return self._fields[key].result()
 
     def forget(self) -> None:
         """Let go of all maps' memory."""
-        self._kept.clear()
+        for field in self._fields.values():
+            field.cancel()
+        self._fields.clear()
+
+
+def _state_of(node: slicer.vtkMRMLScalarVolumeNode, geometry: VolumeGeometry) -> tuple[str, int, VolumeGeometry]:
+    """What the field of a map depends on."""
+    image = node.GetImageData()
+    return node.GetID(), max(node.GetMTime(), image.GetMTime() if image is not None else 0), geometry

@@ -75,7 +75,7 @@ def _as_written(row: VolumeRow, finding: FindingRow) -> list[Line]:
 def _as_it_is_now(scene: slicer.vtkMRMLScene, row: VolumeRow, finding: FindingRow) -> list[Line]:
     """What is left of it; where it cannot be measured, its volume alone and why."""
     try:
-        lesions = OpenFinding.of(scene, finding, ScoreFields(most=1)).lesions(most=None)
+        lesions = OpenFinding.of(scene, finding, ScoreFields()).lesions(most=None)
     except ResultError as error:
         line = _beginning(row, finding)
         return [[*line, None, finding.volume_ml, *[None] * 6, finding.highest_score, str(error)]]

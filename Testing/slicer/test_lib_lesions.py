@@ -10,9 +10,10 @@ import pytest
 
 slicer = pytest.importorskip("slicer", reason="slicer-core is not installed")
 ndimage = pytest.importorskip("scipy.ndimage", reason="scipy, which Slicer brings, is not installed")
-from made_findings import BIG, PEAK, SMALL, array_of, made_finding  # noqa: E402
+from made_findings import BIG, PEAK, SMALL, array_of, draw, made_finding  # noqa: E402
 from made_volumes import KINDS, SHAPE  # noqa: E402
 
+from DiffuGTSSlicerLib import lesions  # noqa: E402
 from DiffuGTSSlicerLib.finding_segment import FindingSegment  # noqa: E402
 from DiffuGTSSlicerLib.lesion_table import COLUMNS, fill_table_node, write_csv  # noqa: E402
 from DiffuGTSSlicerLib.lesions import (  # noqa: E402
@@ -187,3 +188,28 @@ def test_the_longest_diameter_is_that_of_all_pairs_of_voxels(seed: int):
     points = [np.argwhere(section) * [0.9, 0.7] for section in region]
     longest = max(np.linalg.norm(p[:, None] - p[None], axis=2).max() for p in points if len(p))
     assert found == pytest.approx(longest + 0.8)
+
+
+def test_what_a_decision_does_not_change_is_not_measured_again(scene, tmp_path: Path, monkeypatch):
+    """The longest diameter of half a litre takes tens of milliseconds, and every key pressed asks for all lesions."""
+    volume, finding = made_finding(scene, tmp_path)
+    voxels = slicer.util.arrayFromVolume(volume)
+    before = lesions_of(finding, voxels)
+    measured: list[int] = []
+    real = lesions.longest_axial_diameter_mm
+    monkeypatch.setattr(
+        lesions, "longest_axial_diameter_mm", lambda region, geometry: (measured.append(1), real(region, geometry))[1]
+    )
+    reject(finding, before[0])
+    after = lesions_of(finding, voxels)
+    assert not measured
+    assert [lesion.state for lesion in after] == [LesionState.REJECTED, LesionState.UNDECIDED]
+    for old, new in zip(before, after):
+        assert old.longest_axial_diameter_mm == new.longest_axial_diameter_mm and old.mean_score == new.mean_score
+    voxels[BIG] += 7
+    assert lesions_of(finding, voxels)[0].mean_intensity == pytest.approx(before[0].mean_intensity + 7), (
+        "of the scan now"
+    )
+    draw(finding, volume, BIG[:2] + (slice(BIG[2].start, BIG[2].start + 1),), True)
+    assert [lesion.volume_ml for lesion in lesions_of(finding, voxels)] != [lesion.volume_ml for lesion in after]
+    assert measured, "what was drawn is measured"

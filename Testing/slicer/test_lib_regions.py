@@ -143,12 +143,15 @@ print(len(importers), threading.main_thread() in importers)
 
 
 CUTS_AT_ONCE = """
+import threading
+
 import numpy as np
 
-from DiffuGTSSlicerLib.regions import Regions, load_scipy_beside
+from DiffuGTSSlicerLib.regions import Regions, load_scipy
 from DiffuGTSSlicerLib.sparse_mask import SparseMask
 
-loading = load_scipy_beside()
+loading = threading.Thread(target=load_scipy)
+loading.start()
 print(Regions.of(SparseMask.of_voxels(np.ones((3, 3, 3), np.uint8), (0, 0, 0))).sizes)
 loading.join(60)
 """
