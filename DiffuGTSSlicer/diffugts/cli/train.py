@@ -5,6 +5,8 @@ In that order: each needs the ones before it. Every command can be stopped and s
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -202,6 +204,38 @@ def attention(
     texts_of = load_text_encoder(ModelPreset.load(folder).text_encoder)
     parts = folder / "autoencoder", folder / "denoiser"
     train_attention(volumes, *parts, own_runs / "attention", settings, task, initial, texts_of, data)
+
+
+@app.command()
+def ablation(
+    data: Data,
+    runs: Runs = Path("runs"),
+    steps: Annotated[int, typer.Option(min=1, help="Steps of every training.")] = 300,
+    cases: Annotated[int, typer.Option(min=1, help="Cases that all of them learn from, some 16 MB each.")] = 200,
+    threads: Threads = 0,
+    seed: Seed = 0,
+    only: Annotated[str | None, typer.Option(help="Only what has this text in its name, beside the whole.")] = None,
+) -> None:
+    """Train the attention for a short while with one thing taken away after another: what limits it?
+
+    The foundation is that of --runs. Nothing is kept but the table that is printed and `ablation.json` in --runs.
+    """
+    import torch
+
+    from diffugts.training.ablation import VARIANTS, AblationSettings, run_ablation, table
+
+    if threads:
+        torch.set_num_threads(threads)
+    volumes = _packed(data, runs)
+    variants = [v for v in VARIANTS if only is None or only in v.title or v is VARIANTS[0]]
+    settings = AblationSettings(steps, cases, seed=seed)
+    measured = []
+    autoencoder, denoiser = runs / "autoencoder" / "last", runs / "denoiser" / "last"
+    for variant, figures in run_ablation(volumes, autoencoder, denoiser, settings, variants, typer.echo):
+        measured.append((variant, figures))
+        report = {"settings": asdict(settings), "reached": {each.title: reached for each, reached in measured}}
+        (runs / "ablation.json").write_text(json.dumps(report, indent=2), encoding="utf-8")
+    typer.echo(table(measured))
 
 
 @app.command()
