@@ -15,11 +15,10 @@ from diffugts.encoded import EncodedScan
 from diffugts.errors import Cancelled
 from diffugts.findings.finding import Finding, Segmentation
 from diffugts.findings.lesions import VerdictRule, cut, measure_lesions, verdict
-from diffugts.foundation.features import Check
 from diffugts.inpainting import painted_voxels
 from diffugts.protocol import ProgressCallback, Quality, Region, Stage
 from diffugts.pseudo_healthy import PseudoHealthy, on_scan_grid
-from diffugts.refinement import refined_score, without_indifferent_regions
+from diffugts.refinement import RefinementWeights, refined_score, without_indifferent_regions
 from diffugts.scans.region import marked_voxels, marked_working_voxels
 from diffugts.stage_progress import StageProgress, timed
 
@@ -27,7 +26,7 @@ UNSUSPICIOUS = 0.25
 """Share of the threshold below which tissue beside a finding is taken for healthy (docs/decisions.md)."""
 
 if TYPE_CHECKING:
-    from diffugts.descriptions.description import Description
+    from diffugts.calibration import Calibration
     from diffugts.pipeline import Attention, DiffuGTSPipeline
     from diffugts.preset import QualityLevel
 
@@ -74,13 +73,10 @@ def segment_described(
         healthy = None
         if level.inpaint:
             with timed(timings, "inpaint_s"):
-                working = (calibration.scaled(pipeline.on_working_grid(scan, a.score)) for a in attentions)
-                highest = reduce(np.maximum, working)  # one map at a time: there may be fifty descriptions
-                suspected = highest > rule.threshold
-                unsuspicious = highest < UNSUSPICIOUS * min(rule.threshold, calibration.threshold)
+                suspected, unsuspicious = suspicion(pipeline, scan, attentions, calibration, rule.threshold)
                 if region is not None:
                     suspected &= marked_working_voxels(scan.grid, region)
-                healthy = _painted_over(pipeline, scan, suspected, unsuspicious, level, seed, progress)
+                healthy = painted_over(pipeline, scan, suspected, unsuspicious, level, seed, progress)
         if healthy is not None:
             layers = pipeline.layers() if refining and pipeline.preset.refinement.feature else 0
             steps = 1 + len(asked) * (1 + layers) if refining else 1
@@ -92,7 +88,13 @@ def segment_described(
             if healthy is not None:
                 with timed(timings, "refine_s"):
                     working_score = calibration.scaled(pipeline.on_working_grid(scan, attention.score))
-                    score = _refined(pipeline, scan, healthy, attention.description, working_score, score, rule, check)
+                    check()
+                    feature = np.zeros_like(working_score)
+                    if pipeline.preset.refinement.feature:
+                        residual = pipeline.feature_residual(scan, healthy, attention.description, check)
+                        feature = pipeline.on_working_grid(scan, residual)
+                    weights = pipeline.preset.refinement
+                    score = refined_map(scan, healthy, feature, working_score, score, rule.threshold, weights)
             finish(score)
     except Cancelled:
         if not findings:
@@ -116,7 +118,23 @@ def segment_described(
     )
 
 
-def _painted_over(
+def suspicion(
+    pipeline: DiffuGTSPipeline,
+    scan: EncodedScan,
+    attentions: Sequence[Attention],
+    calibration: Calibration,
+    threshold: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where any of the scaled scores is above `threshold`, and where all of them say next to nothing.
+
+    Both bool (k, j, i) of the working grid.
+    """
+    working = (calibration.scaled(pipeline.on_working_grid(scan, a.score)) for a in attentions)
+    highest = reduce(np.maximum, working)  # one map at a time: there may be fifty descriptions
+    return highest > threshold, highest < UNSUSPICIOUS * min(threshold, calibration.threshold)
+
+
+def painted_over(
     pipeline: DiffuGTSPipeline,
     scan: EncodedScan,
     suspected: np.ndarray,
@@ -150,29 +168,23 @@ def _within(
     return pseudo_healthy, residual, hole
 
 
-def _refined(
-    pipeline: DiffuGTSPipeline,
+def refined_map(
     scan: EncodedScan,
     healthy: PseudoHealthy,
-    description: Description,
+    feature: np.ndarray,
     working: np.ndarray,
     score: np.ndarray,
-    rule: VerdictRule,
-    check: Check,
+    threshold: float,
+    weights: RefinementWeights,
 ) -> np.ndarray:
     """A score map (k, j, i) on the scan's own grid, refined by the residuals; 0 where `score` is 0.
 
-    `working` and `score` are the scaled scores on the working grid and on the scan's own.
+    `working` and `score` are the scaled scores on the working grid and on the scan's own; `feature` is the feature residual
+    on the working grid, logits.
     """
-    weights = pipeline.preset.refinement
-    check()
-    feature = np.zeros_like(working)
-    if weights.feature:
-        residual = pipeline.feature_residual(scan, healthy, description, check)
-        feature = pipeline.on_working_grid(scan, residual)
     refined = refined_score(working, healthy.pixel_residual, feature, healthy.hole, weights)
-    kept = without_indifferent_regions(refined > rule.threshold, healthy.signed, weights.rejection)
-    refined = np.where((refined > rule.threshold) & ~kept, np.minimum(refined, rule.threshold), refined)
+    kept = without_indifferent_regions(refined > threshold, healthy.signed, weights.rejection)
+    refined = np.where((refined > threshold) & ~kept, np.minimum(refined, threshold), refined)
     return (scan.grid.to_scan(refined) * (score > 0)).astype(np.float32)
 
 

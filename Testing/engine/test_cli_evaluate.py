@@ -29,6 +29,23 @@ def test_a_model_is_evaluated_on_a_table_of_cases(tmp_path: Path, table: Path, m
     assert (tmp_path / "run" / "report.html").is_file()
     again = call("evaluate", table, "--model", model, "--quality", "fast", "--output", tmp_path / "run")
     assert again.out.count("done before") == 3
+    assert "Gain of each stage" not in shown.out, "the stages are those of standard"
+
+
+def test_the_gain_of_each_stage_is_printed_and_written_for_any_data_set(
+    tmp_path: Path, table: Path, model: Path
+) -> None:
+    asked = ["evaluate", table, "--model", model, "--quality", "standard", "--no-pictures"]
+    shown = call(*asked, "--output", tmp_path / "run")
+    assert shown.code == 0, shown.err
+    row = "| attention, mirrored look too | standard, thorough |"
+    tables = (tmp_path / "run" / "report.md").read_text(encoding="utf-8")
+    assert "### Gain of each stage" in shown.out and row in shown.out and row in tables
+    assert "<h2>Gain of each stage</h2>" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    results = json.loads((tmp_path / "run" / "results.json").read_text(encoding="utf-8"))
+    assert [stage["cases"] for stage in results["stages"]] == [{"thighs": 2}] * len(results["stages"])
+    left_out = call(*asked, "--no-studies", "--output", tmp_path / "bare")
+    assert left_out.code == 0 and "Gain of each stage" not in left_out.out
 
 
 def test_a_data_folder_gives_the_tables_of_the_benchmarks(tmp_path: Path, model: Path) -> None:
@@ -42,6 +59,7 @@ def test_a_data_folder_gives_the_tables_of_the_benchmarks(tmp_path: Path, model:
         "Cases",
         "Means by folder",
         "Tumour-free scans",
+        "Gain of each stage",
         "The true mask painted over",
         "Words: highest score",
     ):

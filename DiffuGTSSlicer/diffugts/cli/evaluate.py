@@ -58,7 +58,10 @@ def cases(
     only: Annotated[str | None, typer.Option(help="Only cases whose name or group holds this text.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only so many cases, spread evenly over the list.")] = None,
     studies: Annotated[
-        bool, typer.Option(help="Also the model's holes, words and best thresholds, on a data folder.")
+        bool,
+        typer.Option(
+            help="Also what each stage of the model brings, and on a data folder its holes, words and best thresholds."
+        ),
     ] = True,
     pictures: Annotated[bool, typer.Option(help="Draw every case.")] = True,
     fresh: Annotated[bool, typer.Option(help="Discard what another evaluation left in the folder.")] = False,
@@ -66,9 +69,10 @@ def cases(
     """Measure masks on every case: overlap, surfaces, lesions; tables, pictures, JSON and CSV."""
     from diffugts.evaluation.html_report import write_html
     from diffugts.evaluation.layouts import Layout, read_cases, recognise
-    from diffugts.evaluation.report import with_interval, write_tables
+    from diffugts.evaluation.report import stage_table, with_interval, write_tables
     from diffugts.evaluation.run import EvaluationRun
     from diffugts.evaluation.speed import machine, peak_memory_mb
+    from diffugts.evaluation.stages import STAGED
     from diffugts.evaluation.studies import ModelStudies
     from diffugts.evaluation.summary import summarise
 
@@ -81,7 +85,10 @@ def cases(
     if not chosen:
         raise RequestError(f"No case's name or group holds '{only}'.")
     methods, pipeline = _methods(method, model, device, quality)
-    study = ModelStudies(pipeline) if studies and pipeline is not None and kind is Layout.INDEX else None
+    study = None
+    if studies and pipeline is not None:
+        staged = STAGED in [method.name for method in methods]
+        study = ModelStudies(pipeline, staged, kind is Layout.INDEX)
     run = EvaluationRun(output, methods, str(data.resolve()))
     run.open(fresh)
     records = run.evaluate(chosen, study, pictures, typer.echo)
@@ -92,6 +99,8 @@ def cases(
         typer.echo(f"{g.group}, {g.method}: DSC {with_interval(g.means['dsc'])}, n = {g.cases}")
     for s in summary.tumour_free:
         typer.echo(f"{s.group}, {s.method}: {s.marked_ml.value:.1f} ml marked in {s.scans} scans without a tumour")
+    for part in stage_table(records):
+        typer.echo(part)
     typer.echo(f"Written: {write_html(run, records, summary, made_by)}")
 
 

@@ -14,6 +14,7 @@ from diffugts.evaluation.records import CaseRecord
 from diffugts.evaluation.reliability_diagram import reliability_diagram
 from diffugts.evaluation.report import VERDICT_HEAD, methods_of, verdict_rows, with_interval
 from diffugts.evaluation.run import EvaluationRun
+from diffugts.evaluation.stage_summary import STAGES_TITLE, stage_head, stage_rows, summarise_stages
 from diffugts.evaluation.statistics import RESAMPLES
 from diffugts.evaluation.summary import MEASURES, Summary
 from diffugts.findings.html_page import figure, page, table
@@ -61,6 +62,8 @@ def write_html(run: EvaluationRun, records: Sequence[CaseRecord], summary: Summa
         ]
     if summary.reliability.get(method):
         parts += ["<h2>Do the scores mean what they say?</h2>", reliability_diagram(summary.reliability[method])]
+    if stages := summarise_stages(records):
+        parts += [f"<h2>{STAGES_TITLE}</h2>", table(stage_head(stages), stage_rows(stages), text_columns=(1,)), STAGES]
     parts += ["<h2>All cases</h2>", _cases([*ill, *free], method)]
     failed = [(r.name, r.failure or "") for r in records if r.failure]
     if failed:
@@ -70,6 +73,11 @@ def write_html(run: EvaluationRun, records: Sequence[CaseRecord], summary: Summa
     path.write_text(page("DiffuGTS evaluation", parts, STYLE), encoding="utf-8")
     return path
 
+
+STAGES = (
+    "<p class=quiet>DSC of the mask up to each stage. The gain is over the attention that the stage is added to: of the mirrored look "
+    "over one look, of every refinement over the attention as 'standard' has it.</p>"
+)
 
 LEGEND = (
     "<p class=quiet>From the left: scan; <span class=truth>truth</span>; <span class=mask>mask</span> over the truth; "

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from diffugts.encoded import EncodedScan
 from diffugts.findings.finding import Verdict
 from diffugts.pipeline import DiffuGTSPipeline
 from diffugts.scans.scan import Scan
@@ -18,7 +19,8 @@ class Prediction:
     """A method's answer on the scan's own grid, arrays (k, j, i).
 
     `score_map` 0..1 and `pseudo_healthy` (the scan's unit) where the method has them; `threshold` is where the map was cut;
-    `anomaly_score` of the scan as a whole, None where the method has none.
+    `anomaly_score` of the scan as a whole, None where the method has none; `encoded` what a model kept of the scan, so that
+    whoever looks further need not encode it again.
     """
 
     mask: np.ndarray
@@ -29,6 +31,7 @@ class Prediction:
     anomaly_score: float | None
     threshold: float
     seconds: float
+    encoded: EncodedScan | None = None
 
 
 class Method(Protocol):
@@ -70,7 +73,8 @@ class PipelineMethod:
     def segment(self, scan: Scan, description: str) -> Prediction:
         """The finding of one description. Raises what the pipeline raises."""
         start = time.perf_counter()
-        result = self.pipeline(scan, [description], self.quality, threshold=self.threshold, seed=self.seed)
+        encoded = self.pipeline.encode(scan, mirror=self.pipeline.preset.qualities[self.quality].mirror)
+        result = self.pipeline(encoded, [description], self.quality, threshold=self.threshold, seed=self.seed)
         seconds = time.perf_counter() - start
         finding = result.findings[0]
         return Prediction(
@@ -82,6 +86,7 @@ class PipelineMethod:
             anomaly_score=finding.anomaly_score,
             threshold=finding.threshold,
             seconds=seconds,
+            encoded=encoded,
         )
 
 

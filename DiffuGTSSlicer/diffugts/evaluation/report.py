@@ -15,6 +15,7 @@ from diffugts.evaluation.measures import HoleEffect
 from diffugts.evaluation.records import CaseRecord
 from diffugts.evaluation.reliability import LEAST_SCORE, calibration_error
 from diffugts.evaluation.run import RUN_FILE
+from diffugts.evaluation.stage_summary import STAGES_TITLE, stage_head, stage_rows, summarise_stages
 from diffugts.evaluation.statistics import share_interval
 from diffugts.evaluation.summary import MEASURES, Mean, Summary, diameter_mm
 
@@ -24,7 +25,12 @@ RESULTS_FILE, TABLES_FILE, CASES_FILE, LESIONS_FILE = "results.json", "report.md
 def write_tables(folder: Path, records: Sequence[CaseRecord], summary: Summary, made_by: str) -> None:
     """Write all files but the HTML report into a run's folder; `made_by` says with what, on which machine."""
     run = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
-    results = {"run": run, "summary": summary.as_dict(), "cases": [asdict(record) for record in records]}
+    results = {
+        "run": run,
+        "summary": summary.as_dict(),
+        "stages": [asdict(stage) for stage in summarise_stages(records)],
+        "cases": [asdict(record) for record in records],
+    }
     (folder / RESULTS_FILE).write_text(json.dumps(results, indent=1), encoding="utf-8")
     (folder / TABLES_FILE).write_text(as_markdown(records, summary, made_by), encoding="utf-8")
     _write_csv(folder / CASES_FILE, _case_rows(records))
@@ -48,6 +54,7 @@ def as_markdown(records: Sequence[CaseRecord], summary: Summary, made_by: str) -
         parts.append("### What a verdict was worth\n\n" + table(VERDICT_HEAD, verdict_rows(summary)))
     if summary.reliability:
         parts.append("### Reliability of the score\n\n" + reliability_table(summary))
+    parts += stage_table(records)
     parts += _studies(records)
     if summary.failed:
         parts.append(
@@ -162,6 +169,12 @@ def reliability_table(summary: Summary) -> str:
             )
         rows.append([method, f"calibration error from {LEAST_SCORE:g} on", "", "", f"{calibration_error(bins):.3f}"])
     return table(head, rows)
+
+
+def stage_table(records: Sequence[CaseRecord]) -> list[str]:
+    """What each stage brings, with its heading; nothing where it was not looked at."""
+    stages = summarise_stages(records)
+    return [f"### {STAGES_TITLE}\n\n" + table(stage_head(stages), stage_rows(stages))] if stages else []
 
 
 def methods_of(records: Sequence[CaseRecord]) -> list[str]:

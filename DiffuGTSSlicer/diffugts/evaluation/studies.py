@@ -1,4 +1,4 @@
-"""What a model does beyond its mask: fills holes, follows words. Studied on a data folder's cases, for docs/benchmarks.md.
+"""What a model does beyond its mask: what its stages bring, how it fills holes and follows words, for docs/benchmarks.md.
 
 Nothing here is ever trained on or chosen by: thresholds and weights come with the model.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from diffugts.encoded import EncodedScan
 from diffugts.evaluation.cases import EvaluationCase
 from diffugts.evaluation.measures import HoleEffect, centred_ellipsoid, dice, hole_effect, psnr, smooth_fill
 from diffugts.evaluation.methods import Prediction
+from diffugts.evaluation.stage_summary import STUDY
+from diffugts.evaluation.stages import ONE_LOOK, stage_results
 from diffugts.foundation.body import filled_body
 from diffugts.generated.lesions import apply_lesion, draw_lesion
 from diffugts.generated.tissue import LesionKind, tissue_mask
@@ -37,25 +39,32 @@ PARAPHRASES = (
 
 THRESHOLDS = np.arange(0.1, 0.95, 0.05)
 
-ONE_LOOK = "fast"
-"""The quality level that looks at a scan as words are asked here: once."""
-
 
 class ModelStudies:
-    """The studies of one model; called by an evaluation run for every case."""
+    """The studies of one model; called by an evaluation run for every case.
 
-    def __init__(self, pipeline: DiffuGTSPipeline) -> None:
-        self.pipeline = pipeline
+    `stages`: what each stage brings. `data_folder`: also what is asked of the project's own data folders alone, in which a group
+    is known by its name and scans without a tumour are healthy tissue to draw lesions in.
+    """
+
+    def __init__(self, pipeline: DiffuGTSPipeline, stages: bool = True, data_folder: bool = True) -> None:
+        self.pipeline, self.stages, self.data_folder = pipeline, stages, data_folder
 
     def __call__(self, case: EvaluationCase, scan: Scan, truth: np.ndarray, prediction: Prediction) -> dict[str, Any]:
         """Figures by study; which ones depends on what is known of the case."""
         pipeline = self.pipeline
-        encoded = pipeline.encode(scan)
+        encoded = prediction.encoded or pipeline.encode(scan)
+        figures: dict[str, Any] = {}
+        if self.stages:
+            figures[STUDY] = stage_results(pipeline, encoded, case.description, truth)
+        if not self.data_folder:
+            return figures
+        encoded = replace(encoded, mirrored=None)
         if not truth.any():
             seed = 1000 + zlib.crc32(case.name.encode()) % 100_000
-            return {"counterfactual": list(counterfactuals(pipeline, encoded, seed))}
+            return {**figures, "counterfactual": list(counterfactuals(pipeline, encoded, seed))}
         score = prediction.score_map
-        figures: dict[str, Any] = {
+        figures |= {
             "ellipsoid_dice": dice(centred_ellipsoid(truth.shape, tuple(reversed(scan.geometry.spacing_mm))), truth),
             "hole": asdict(true_mask_effect(pipeline, encoded, truth)),
         }
@@ -95,7 +104,7 @@ def on_working_grid(encoded: EncodedScan, mask: np.ndarray) -> np.ndarray:
 
 
 def word_scores(pipeline: DiffuGTSPipeline, encoded: EncodedScan) -> dict[str, float]:
-    """Highest score of each of `WORDS` on one scan."""
+    """Highest score of each of `WORDS` on one scan that was looked at once."""
     scaled = pipeline.preset.calibration(ONE_LOOK).scaled
     return {a.description.text: float(scaled(a.score).max()) for a in pipeline.attend(encoded, WORDS)}
 

@@ -1,0 +1,139 @@
+"""What each stage brings: the mask of one case with the stages added one after the other, those that are off as well.
+
+Looked at as `standard` looks, from what its prediction has encoded: attention with one look, with the mirrored look too, and
+then each kind of residual refinement (`diffugts.refinement`) on top of it. A model that refines by weights of its own is
+measured with these. Beside them stand weights that nobody fitted: a residual enters in units of the logit, so that what
+healthy tissue typically has (`RefinementWeights.pixel_scale`) leaves the score where it is. Fitting them to the cases that are
+evaluated would flatter them; what fitted weights reach on held-out training patients, `diffugts train assemble` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from diffugts.calibration import Calibration
+from diffugts.described_search import painted_over, refined_map, suspicion
+from diffugts.encoded import EncodedScan
+from diffugts.evaluation.overlap import dice
+from diffugts.findings.lesions import cut
+from diffugts.pipeline import Attention, DiffuGTSPipeline
+from diffugts.preset import ModelPreset
+from diffugts.pseudo_healthy import PseudoHealthy
+from diffugts.refinement import RefinementWeights
+
+STAGED, ONE_LOOK = "standard", "fast"
+"""The quality level whose stages are taken apart, and the one that looks once."""
+
+FIRST_STAGE, MIRRORED_STAGE = "attention, one look", "attention, mirrored look too"
+OWN_REFINEMENT = "residual refinement, the model's own weights"
+
+SMALLEST_LESION_ML = 0.1
+"""As `DiffuGTSPipeline` has it."""
+
+LITTLE, FULL = 0.25, 1.0
+LEAST_CONTRAST = 0.5
+"""Pooled standard deviations by which a region must differ from its shell, where rejection is tried."""
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """One case's mask up to one stage.
+
+    `levels` the quality levels that have the stage switched on; `against` the stage that it is added to, None for the first;
+    `dsc` against the truth; `marked_ml` the mask's volume.
+    """
+
+    stage: str
+    levels: list[str]
+    against: str | None
+    dsc: float
+    marked_ml: float
+
+
+def stage_results(
+    pipeline: DiffuGTSPipeline, encoded: EncodedScan, description: str, truth: np.ndarray, seed: int = 0
+) -> list[dict[str, Any]]:
+    """Every `StageResult` of a case, as it is kept; `truth` is bool (k, j, i) on the scan's own grid.
+
+    `encoded` has the mirrored look if `STAGED` asks for it; without it, it is encoded again.
+    """
+    preset, geometry = pipeline.preset, encoded.scan.geometry
+    level = preset.qualities[STAGED]
+    if level.mirror and encoded.mirrored is None:
+        encoded = pipeline.encode(encoded.scan, mirror=True)
+    results = []
+
+    def add(stage: str, levels: list[str], against: str | None, score: np.ndarray, threshold: float) -> None:
+        mask = cut(score, threshold, SMALLEST_LESION_ML, geometry)
+        marked = float(np.count_nonzero(mask)) * geometry.voxel_ml
+        results.append(asdict(StageResult(stage, levels, against, dice(mask, truth), marked)))
+
+    attended, stage = FIRST_STAGE, None
+    for mirror in (False, True) if level.mirror else (False,):
+        seen = encoded if mirror else replace(encoded, mirrored=None)
+        attended, stage = (MIRRORED_STAGE if mirror else FIRST_STAGE), (FIRST_STAGE if mirror else None)
+        calibration = preset.calibration(STAGED if mirror == level.mirror else ONE_LOOK)
+        attention = pipeline.attend(seen, [description])[0]
+        score = calibration.scaled(pipeline.score_map(seen, attention.score))
+        levels = [name for name, other in preset.qualities.items() if other.mirror == mirror]
+        add(attended, levels, stage, score, calibration.threshold)
+    for name, levels, refined in _refined_maps(pipeline, encoded, attention, calibration, score, seed):
+        add(name, levels, attended, refined, calibration.threshold)
+    return results
+
+
+def _refined_maps(
+    pipeline: DiffuGTSPipeline,
+    encoded: EncodedScan,
+    attention: Attention,
+    calibration: Calibration,
+    score: np.ndarray,
+    seed: int,
+) -> Iterator[tuple[str, list[str], np.ndarray]]:
+    """Name, quality levels and score map (k, j, i) on the scan's own grid of each refinement of one attention.
+
+    `score` is its scaled map there; where nothing is suspected, nothing is painted and nothing to refine.
+    """
+    threshold = calibration.threshold
+    suspected, unsuspicious = suspicion(pipeline, encoded, [attention], calibration, threshold)
+    level = pipeline.preset.qualities[STAGED]
+    healthy = painted_over(pipeline, encoded, suspected, unsuspicious, level, seed, None)
+    working = calibration.scaled(pipeline.on_working_grid(encoded, attention.score))
+    feature = _feature_residual(pipeline, encoded, attention, healthy)
+    for name, (levels, weights) in refinements(pipeline.preset).items():
+        if healthy is None:
+            yield name, levels, score
+        else:
+            yield name, levels, refined_map(encoded, healthy, feature, working, score, threshold, weights)
+
+
+def _feature_residual(
+    pipeline: DiffuGTSPipeline, encoded: EncodedScan, attention: Attention, healthy: PseudoHealthy | None
+) -> np.ndarray:
+    if healthy is None:
+        return np.zeros(encoded.grid.geometry.shape, np.float32)
+    residual = pipeline.feature_residual(encoded, healthy, attention.description)
+    return pipeline.on_working_grid(encoded, residual)
+
+
+def refinements(preset: ModelPreset) -> dict[str, tuple[list[str], RefinementWeights]]:
+    """What is tried on top of the attention: by name the quality levels that do so, and the weights."""
+    own = preset.refinement
+    scale = own.pixel_scale
+    tried: dict[str, tuple[list[str], RefinementWeights]] = {}
+    if own.changes_mask:
+        tried[OWN_REFINEMENT] = ([name for name, q in preset.qualities.items() if q.inpaint and q.refine], own)
+    for weight in (LITTLE, FULL):
+        pixel = RefinementWeights(pixel=weight, bias=-weight, pixel_scale=scale)
+        tried[f"pixel residual, weight {weight:g}"] = ([], pixel)
+    for weight in (LITTLE, FULL):
+        tried[f"feature residual, weight {weight:g}"] = ([], RefinementWeights(feature=weight, pixel_scale=scale))
+    both = RefinementWeights(pixel=LITTLE, feature=LITTLE, bias=-LITTLE, pixel_scale=scale)
+    tried[f"both residuals, weight {LITTLE:g}"] = ([], both)
+    rejecting = RefinementWeights(pixel_scale=scale, rejection=LEAST_CONTRAST)
+    tried[f"rejection of regions below contrast {LEAST_CONTRAST:g}"] = ([], rejecting)
+    return tried
