@@ -93,6 +93,9 @@ class LesionList:
             STATE: state_in_words(lesion.state),
         }
         for column, text in cells.items():
+            there = self._table.item(row, column)
+            if there is not None and there.text() == text:
+                continue  # after a decision nearly all of them: new items for a hundred lesions hold up the window
             item = qt.QTableWidgetItem(text)
             item.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsSelectable)
             if column != STATE:

@@ -13,7 +13,7 @@ from DiffuGTSSlicerLib.lesions import Lesion, lesions_of
 from DiffuGTSSlicerLib.score_field import ScoreFields
 from DiffuGTSSlicerLib.voxels_on_grid import voxels_on_grid
 
-MOST_LESIONS = 200
+MOST_LESIONS = 100
 """Measured and listed; nobody goes through more, and a low threshold makes thousands of specks."""
 
 

@@ -56,18 +56,19 @@ class Regions:
         numbers, count = ndimage.label(present, TOUCHING)
         number = numbers[tuple(cells.T)] - 1
         by_group = np.split(np.argsort(number, kind="stable"), np.cumsum(np.bincount(number, minlength=count))[:-1])
-        groups: list[_Group] = []
-        sizes: list[np.ndarray] = []
-        found = 0
-        for members in by_group:
-            inside = cells[members] - cells[members].min(0)
-            box = np.zeros(CELL * (inside.max(0) + 1), bool)
-            _cells_of(box)[tuple(inside.T)] = mask.blocks[members]
-            labels, voxels = _labelled(box)
-            groups.append(_Group(members, inside, found, labels))
-            sizes.append(voxels)
-            found += len(voxels)
-        return cls(mask, np.concatenate(sizes), groups)
+        insides = [cells[members] - cells[members].min(0) for members in by_group]
+        boxes = [_box_of(inside, mask.blocks[members]) for inside, members in zip(insides, by_group)]
+        found, sizes = _labelled(boxes)
+        groups, first = [], 0
+        for members, inside, box, (region, lengths) in zip(by_group, insides, boxes, found):
+            regions = int(region.max()) + 1
+            labels = None
+            if regions > 1:
+                labels = np.zeros(box.shape, np.int32)
+                labels[box] = np.repeat(region + 1, lengths)
+            groups.append(_Group(members, inside, first, labels))
+            first += regions
+        return cls(mask, sizes, groups)
 
     @cached_property
     def places(self) -> np.ndarray:
@@ -131,9 +132,7 @@ class Regions:
         for group in self.groups:
             corner = self.mask.cells[group.members].min(0) * CELL
             if group.labels is None:
-                box = np.zeros(CELL * (group.inside.max(0) + 1), bool)
-                _cells_of(box)[tuple(group.inside.T)] = self.mask.blocks[group.members]
-                result.append(_trimmed(box, corner))
+                result.append(_trimmed(_box_of(group.inside, self.mask.blocks[group.members]), corner))
             else:
                 for number, slices in enumerate(ndimage.find_objects(group.labels), start=1):
                     first = corner + [s.start for s in slices]
@@ -150,28 +149,40 @@ def load_scipy() -> None:
     import scipy.sparse.csgraph  # noqa: F401
 
 
-def _labelled(box: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
-    """The regions of a box, 26-connected, from 1 (None where there is one alone), and how many voxels each has.
+def _box_of(inside: np.ndarray, blocks: np.ndarray) -> np.ndarray:
+    """Cells at their places `inside` (n, 3) the box around them, bool (k, j, i)."""
+    box = np.zeros(CELL * (inside.max(0) + 1), bool)
+    _cells_of(box)[tuple(inside.T)] = blocks
+    return box
+
+
+def _labelled(boxes: list[np.ndarray]) -> tuple[list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
+    """The regions of boxes, 26-connected: of each box the region of every run, from 0, and the runs' lengths; all regions' voxels.
 
     By runs: set voxels side by side in a row are one, and what is joined are runs that touch in neighbouring rows. A lesion
-    of a million voxels has some ten thousand of them; `scipy.ndimage.label` looks at every voxel, set or not.
+    of a million voxels has some ten thousand of them; `scipy.ndimage.label` looks at every voxel, set or not. All boxes are
+    joined at once, one behind the other: for thousands of specks, scipy's own overhead of a call would be the most of it.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    part = box[_bounds(box)]
-    firsts, ends, rows = _runs(part)
-    joined = [_touching(firsts, ends, rows, part.shape, step) for step in ((0, 1), (1, -1), (1, 0), (1, 1))]
+    parts = [box[_bounds(box)] for box in boxes]
+    each = [_runs(part) for part in parts]
+    counts = np.array([len(firsts) for firsts, _ends, _rows in each])
+    starts = np.cumsum([0, *((part.shape[0] * part.shape[1]) * (part.shape[2] + 1) for part in parts[:-1])])
+    firsts, ends = (np.concatenate([runs[end] + start for runs, start in zip(each, starts)]) for end in (0, 1))
+    rows = np.concatenate([runs[2] for runs in each])
+    shapes = np.repeat([part.shape for part in parts], counts, axis=0)
+    joined = [_touching(firsts, ends, rows, shapes.T, step) for step in ((0, 1), (1, -1), (1, 0), (1, 1))]
     one, other = np.concatenate(joined, axis=1)
     links = coo_array((np.ones(len(one), bool), (one, other)), shape=(len(firsts),) * 2)
     count, region = connected_components(links, directed=False)
     lengths = ends - firsts
     sizes = np.bincount(region, weights=lengths, minlength=count).astype(np.int64)
-    if count == 1:
-        return None, sizes
-    labels = np.zeros(box.shape, np.int32)
-    labels[box] = np.repeat(region + 1, lengths)
-    return labels, sizes
+    cuts = np.cumsum(counts)[:-1]
+    # Numbered in the order of their first runs, so that those of a box follow one another.
+    found = [(of_box - of_box[0], long) for of_box, long in zip(np.split(region, cuts), np.split(lengths, cuts))]
+    return found, sizes
 
 
 def _runs(box: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -188,13 +199,16 @@ def _runs(box: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _touching(
-    firsts: np.ndarray, ends: np.ndarray, rows: np.ndarray, shape: tuple[int, ...], step: tuple[int, int]
+    firsts: np.ndarray, ends: np.ndarray, rows: np.ndarray, shapes: np.ndarray, step: tuple[int, int]
 ) -> np.ndarray:
-    """Pairs (2, n) of runs that touch, the second of them `step` (k, j) rows away from the first."""
-    depth, height, width = shape
+    """Pairs (2, n) of runs that touch, the second of them `step` (k, j) rows away from the first.
+
+    `shapes` (3, n) of the box that each run lies in, `rows` the run's row in it.
+    """
+    depth, height, width = shapes
     k, j = np.divmod(rows, height)
     inside = np.flatnonzero((k + step[0] < depth) & (j + step[1] >= 0) & (j + step[1] < height))
-    shift = (step[0] * height + step[1]) * (width + 1)
+    shift = ((step[0] * height + step[1]) * (width + 1))[inside]
     low = np.searchsorted(ends, firsts[inside] + shift)  # ends behind its last voxel: a corner is enough
     high = np.searchsorted(firsts, ends[inside] + shift, side="right")
     counts = np.maximum(high - low, 0)

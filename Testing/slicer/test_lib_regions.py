@@ -72,6 +72,26 @@ def test_more_regions_than_two_bytes_can_count_are_all_found():
     assert large.count == 3 and large.within((0, 0, 0), (1, 1, 3)).all()
 
 
+def test_specks_far_apart_are_joined_in_one_call_and_stay_apart(monkeypatch):
+    """A low threshold makes hundreds of them: scipy's own overhead, a millisecond each, would hold up the window."""
+    from scipy.sparse import csgraph
+
+    calls: list[int] = []
+    real = csgraph.connected_components
+    monkeypatch.setattr(csgraph, "connected_components", lambda *a, **k: (calls.append(1), real(*a, **k))[1])
+    specks = np.zeros((5 * CELL, 5 * CELL, 11 * CELL), bool)
+    expected = []
+    for number, corner in enumerate((k, j, i) for k in (0, 40) for j in (1, 50) for i in (2, 40, 80, 120)):
+        length = 3 + number % 5
+        specks[tuple(slice(c, c + length) for c in corner)] = True
+        specks[corner[0], corner[1] + length + 1, corner[2]] = True  # a second region in the same group of cells
+        expected += [length**3, 1]
+    regions = Regions.of(SparseMask.of_voxels(specks.view(np.uint8), (0, 0, 0)))
+    assert sorted(regions.sizes) == sorted(expected) and len(calls) == 1
+    assert [int(mask.voxels.sum()) for mask in regions.masks()] == regions.sizes.tolist()
+    assert len(regions.groups) == len(expected) // 2
+
+
 def test_the_masks_are_the_regions_and_the_highest_come_first():
     mask = made_mask(1, 0.03)
     regions = Regions.of(SparseMask.of_voxels(mask.view(np.uint8), (0, 0, 0)))
