@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import SimpleITK as sitk
 
 from command_line import call
-from diffugts.cli.demo import overlap
+from diffugts.cli.demo import overlap, time_taken
 from diffugts.protocol import ResultManifest
 from diffugts.scans.reading import read_scan
 from job_folders import write_scan
@@ -34,6 +35,18 @@ def test_the_demo_makes_its_scan_segments_it_and_compares_with_the_truth(model: 
     segmentation = manifest.file("segmentation")
     assert shown and segmentation
     assert float(shown.group(1)) == pytest.approx(overlap(segmentation, tmp_path / "generated-lesion.nrrd"), abs=0.005)
+
+
+def test_the_demo_says_how_long_it_took(model: Path, tmp_path: Path) -> None:
+    began = time.perf_counter()
+    result = call("demo", "--output", tmp_path, "--model", model, "--quality", "fast", "--prompt", PREPARED[0])
+    waited = time.perf_counter() - began
+    shown = re.search(r"Took (\d+\.\d) s in all, of it loading the model (\d+\.\d) s, encoding (\d+\.\d) s", result.out)
+    assert shown, result.out
+    total, *stages = map(float, shown.groups())
+    assert sum(stages) - 0.1 * len(stages) <= total <= waited + 0.1
+    assert time_taken(3.04, {"inpaint_s": 1.26, "measure_s": 0.5}) == "Took 3.0 s in all, of it painting 1.3 s."
+    assert time_taken(3.04, {}) == "Took 3.0 s in all."
 
 
 def test_the_demo_takes_the_users_own_scan_and_needs_words_for_it(model: Path, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +15,15 @@ from diffugts.protocol import Quality
 
 SCAN_NAME = "generated-scan.nrrd"
 TRUTH_NAME = "generated-lesion.nrrd"
+
+STAGES = {
+    "load_s": "loading the model",
+    "encode_s": "encoding",
+    "attend_s": "attention",
+    "inpaint_s": "painting",
+    "write_s": "writing",
+}
+"""The result's timings that are told, in words; the others are short."""
 
 
 class Body(str, Enum):
@@ -37,7 +48,8 @@ def demo(
         "demo-output"
     ),
 ) -> None:
-    """Segment a generated scan, or your own: findings table, files and a picture."""
+    """Segment a generated scan, or your own: findings table, files, a picture, and how long it took."""
+    began = time.perf_counter()
     from diffugts.cli.display import shown
     from diffugts.cli.segment import carry_out
     from diffugts.errors import RequestError
@@ -69,6 +81,7 @@ def demo(
         found = manifest.file("segmentation")
         assert found is not None, "a result in NRRD has a segmentation"
         typer.echo(f"Overlap of all findings with the lesion that was generated (Dice): {overlap(found, truth):.2f}")
+    typer.echo(time_taken(time.perf_counter() - began, manifest.provenance.timings_s))
 
 
 def generate(folder: Path, body: str, seed: int) -> tuple[Path, Path, str]:
@@ -87,6 +100,12 @@ def generate(folder: Path, body: str, seed: int) -> tuple[Path, Path, str]:
     sitk.WriteImage(image, str(folder / SCAN_NAME))
     sitk.WriteImage(generated.geometry.image(mask.astype(np.uint8)), str(folder / TRUTH_NAME), useCompression=True)
     return folder / SCAN_NAME, folder / TRUTH_NAME, words
+
+
+def time_taken(seconds: float, timings_s: Mapping[str, float]) -> str:
+    """How long everything took, and the stages that `timings_s` (seconds) knows of it."""
+    parts = [f"{words} {timings_s[name]:.1f} s" for name, words in STAGES.items() if name in timings_s]
+    return f"Took {seconds:.1f} s in all" + (f", of it {', '.join(parts)}." if parts else ".")
 
 
 def overlap(segmentation: Path, truth: Path) -> float:
