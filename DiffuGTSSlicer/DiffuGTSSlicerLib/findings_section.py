@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import qt
@@ -17,16 +18,18 @@ from DiffuGTSSlicerLib.exported_table import with_suffix_csv
 from DiffuGTSSlicerLib.finding_rows import FindingRow, FindingRows, corrections_in_words, scan_of_result
 from DiffuGTSSlicerLib.finding_segment import reference_geometry
 from DiffuGTSSlicerLib.findings_table import FindingsTable
+from DiffuGTSSlicerLib.in_steps import InSteps
 from DiffuGTSSlicerLib.job import Order
-from DiffuGTSSlicerLib.lesion_export import add_table_node, lesion_table_of
-from DiffuGTSSlicerLib.lesion_table import write_csv
+from DiffuGTSSlicerLib.lesion_export import add_table_node, measured_findings
+from DiffuGTSSlicerLib.lesion_table import LesionTable, write_csv
+from DiffuGTSSlicerLib.lesions import Lesion
 from DiffuGTSSlicerLib.open_finding import EarlierSegments, OpenFinding
 from DiffuGTSSlicerLib.provenance import VOLUME_REFERENCE, methods_paragraph
 from DiffuGTSSlicerLib.regions import load_scipy
 from DiffuGTSSlicerLib.score_field import ScoreFields
 from DiffuGTSSlicerLib.score_overlay import ScoreOverlay
 from DiffuGTSSlicerLib.shortcuts import Shortcuts
-from DiffuGTSSlicerLib.spoken_errors import says_errors
+from DiffuGTSSlicerLib.spoken_errors import says_errors, sentence_on
 from DiffuGTSSlicerLib.stored_run import order_again
 from DiffuGTSSlicerLib.volume_view import show_volume_of
 
@@ -64,7 +67,7 @@ class FindingsSection(slicer.util.VTKObservationMixin):
         container.layout().addWidget(widget)
         self.ui = slicer.util.childWidgetVariables(widget)
         self._reader, self._fields, self._overlay = FindingRows(scene), ScoreFields(self._beside), ScoreOverlay(scene)
-        self._earlier = EarlierSegments()
+        self._earlier, self._export = EarlierSegments(), InSteps()
         self._chosen: tuple[str, str] | None = None
         self._table = FindingsTable(self.ui.findingsTable, self._choose, self._show_segment, self._show_map)
         self._correcting = Correcting(self.ui, scene, self.say, self.refresh)
@@ -148,6 +151,7 @@ class FindingsSection(slicer.util.VTKObservationMixin):
         self._correcting.show(None)
         self._fields.forget()
         self._earlier.forget()
+        self._export.stop()
         self._beside.shutdown(wait=False, cancel_futures=True)
 
     def say(self, text: str) -> None:
@@ -228,23 +232,46 @@ class FindingsSection(slicer.util.VTKObservationMixin):
     @says_errors
     def _make_table(self) -> None:
         rows = self._rows_of_chosen_result()
-        table = lesion_table_of(self._scene, rows, self._fields)
-        beside = next((self._scene.GetNodeByID(row.segmentation_id) for row in rows if row.segmentation_id), None)
-        node = add_table_node(self._scene, rows[0].record, table, beside)
-        self.say(_("The lesions are in the table '{name}' (module Tables).").format(name=node.GetName()))
+        self._measure(rows, lambda table: self._add_table_node(rows, table))
 
     @says_errors
     def _save_csv(self) -> None:
         rows = self._rows_of_chosen_result()
-        table = lesion_table_of(self._scene, rows, self._fields)
         name = _("{volume} lesions").format(volume=rows[0].record.volume_name)
         path = qt.QFileDialog.getSaveFileName(
             self._container.window(), _("Save the lesions as CSV"), f"{name}.csv", _("Comma-separated values (*.csv)")
         )
         if path:
-            path = with_suffix_csv(path)
-            write_csv(table, path)
-            self.say(_("Saved {path}").format(path=path))
+            self._measure(rows, lambda table: self._write_csv(table, with_suffix_csv(path)))
+
+    def _measure(self, rows: list[FindingRow], then: Callable[[LesionTable], None]) -> None:
+        """Measure the lesions of all findings of a run between the events: of large ones it takes a moment each."""
+        table: list[tuple[str, list[Lesion]]] = []
+        self._allow_export(False)
+        self.say(_("Measuring the lesions…"))
+
+        def ended(error: Exception | None) -> None:
+            self._allow_export(True)
+            if error is not None:
+                self.say(sentence_on(error, "measured_findings"))
+            else:
+                then(table)
+
+        self._export.start(measured_findings(self._scene, rows, self._fields, self._earlier, table), ended)
+
+    @says_errors
+    def _add_table_node(self, rows: list[FindingRow], table: LesionTable) -> None:
+        beside = next((self._scene.GetNodeByID(row.segmentation_id) for row in rows if row.segmentation_id), None)
+        node = add_table_node(self._scene, rows[0].record, table, beside)
+        self.say(_("The lesions are in the table '{name}' (module Tables).").format(name=node.GetName()))
+
+    @says_errors
+    def _write_csv(self, table: LesionTable, path: Path) -> None:
+        write_csv(table, path)
+        self.say(_("Saved {path}").format(path=path))
+
+    def _allow_export(self, allowed: bool) -> None:
+        self.ui.tableButton.enabled = self.ui.csvButton.enabled = allowed
 
     @says_errors
     def _copy_methods(self) -> None:
@@ -272,6 +299,8 @@ class FindingsSection(slicer.util.VTKObservationMixin):
         self.refresh_soon()
 
     def _scene_closes(self, caller: Any = None, event: Any = None) -> None:
+        self._export.stop()
+        self._allow_export(True)
         self._chosen = None
         self._open(None)
         self._fields.forget()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import slicer
 from slicer.i18n import tr as _
 
 from DiffuGTSSlicerLib.exported_table import show_table_node
 from DiffuGTSSlicerLib.finding_rows import FindingRow
 from DiffuGTSSlicerLib.lesion_table import LesionTable, fill_table_node
-from DiffuGTSSlicerLib.open_finding import OpenFinding
+from DiffuGTSSlicerLib.lesions import Lesion
+from DiffuGTSSlicerLib.open_finding import EarlierSegments, OpenFinding
 from DiffuGTSSlicerLib.provenance import ResultRecord
 from DiffuGTSSlicerLib.score_field import ScoreFields
 from DiffuGTSSlicerLib.subject_folders import put_beside
@@ -16,13 +19,22 @@ from DiffuGTSSlicerLib.subject_folders import put_beside
 LESION_TABLE = "lesion table"
 
 
-def lesion_table_of(scene: slicer.vtkMRMLScene, rows: list[FindingRow], fields: ScoreFields) -> LesionTable:
-    """All lesions of all findings whose segment and map are in the scene, as they are now.
+def measured_findings(
+    scene: slicer.vtkMRMLScene,
+    rows: list[FindingRow],
+    fields: ScoreFields,
+    earlier: EarlierSegments,
+    table: list[tuple[str, list[Lesion]]],
+) -> Iterator[None]:
+    """Add all lesions of all findings whose segment and map are in the scene to the `table`, as they are now, one finding a step.
 
-    Raises ResultError where a segment no longer lies on the grid of its scan.
+    What was measured of an `earlier` opened one is not measured again. Raises ResultError where a segment no longer lies on
+    the grid of its scan.
     """
-    whole = [row for row in rows if row.segmentation_id and row.map_id]
-    return [(row.description, OpenFinding.of(scene, row, fields).lesions(most=None)) for row in whole]
+    for row in rows:
+        if row.segmentation_id and row.map_id:
+            table.append((row.description, OpenFinding.of(scene, row, fields, earlier).lesions(most=None)))
+            yield
 
 
 def add_table_node(

@@ -28,7 +28,10 @@ def test_the_table_has_the_lesions_of_every_description_of_the_run(scene, tmp_pa
     shown = panel()
     shown.choose(1)
     shown.ui.tableButton.click()
+    assert not shown.ui.tableButton.enabled and "Measuring" in shown.ui.messageLabel.text
+    shown.settle()
     shown.ui.tableButton.click()
+    shown.settle()
     first, second = slicer.util.getNodesByClass("vtkMRMLTableNode")
     assert first.GetName() != second.GetName(), "a table that the user may have worked in is not overwritten"
     assert [first.GetCellText(row, 0) for row in range(first.GetNumberOfRows())] == [
@@ -47,10 +50,21 @@ def test_the_lesions_are_saved_as_csv_where_the_user_says(scene, tmp_path: Path,
     shown.choose(0)
     host.dialogs.answer(str(tmp_path / "lesions ü"))
     shown.ui.csvButton.click()
+    shown.settle()
     with (tmp_path / "lesions ü.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == [name for name, _ in COLUMNS] and len(rows) == 4
     assert "lesions ü.csv" in shown.ui.messageLabel.text
+
+
+def test_a_scene_that_is_closed_meanwhile_ends_the_measuring(scene, tmp_path: Path, panel, host):
+    made_finding(scene, tmp_path, texts=TEXTS)
+    shown = panel()
+    shown.choose(0)
+    shown.ui.tableButton.click()
+    scene.Clear(0)
+    shown.settle()
+    assert shown.ui.tableButton.enabled and not slicer.util.getNodesByClass("vtkMRMLTableNode")
 
 
 def test_a_csv_that_cannot_be_written_is_said(scene, tmp_path: Path, panel, host):
@@ -59,6 +73,7 @@ def test_a_csv_that_cannot_be_written_is_said(scene, tmp_path: Path, panel, host
     shown.choose(0)
     host.dialogs.answer(str(tmp_path / "no such folder" / "lesions.csv"))
     shown.ui.csvButton.click()
+    shown.settle()
     assert "no such folder" in shown.ui.messageLabel.text
     host.dialogs.answer("")
     shown.ui.csvButton.click()  # cancelled: nothing happens
