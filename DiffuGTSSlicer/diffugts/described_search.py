@@ -27,6 +27,7 @@ UNSUSPICIOUS = 0.25
 
 if TYPE_CHECKING:
     from diffugts.calibration import Calibration
+    from diffugts.foundation.features import Check
     from diffugts.pipeline import Attention, DiffuGTSPipeline
     from diffugts.preset import QualityLevel
 
@@ -87,14 +88,7 @@ def segment_described(
         for attention, score in zip(attentions[len(findings) :], maps[len(findings) :]):
             if healthy is not None:
                 with timed(timings, "refine_s"):
-                    working_score = calibration.scaled(pipeline.on_working_grid(scan, attention.score))
-                    check()
-                    feature = np.zeros_like(working_score)
-                    if pipeline.preset.refinement.feature:
-                        residual = pipeline.feature_residual(scan, healthy, attention.description, check)
-                        feature = pipeline.on_working_grid(scan, residual)
-                    weights = pipeline.preset.refinement
-                    score = refined_map(scan, healthy, feature, working_score, score, rule.threshold, weights)
+                    score = refined(pipeline, scan, attention, healthy, score, calibration, rule.threshold, check)
             finish(score)
     except Cancelled:
         if not findings:
@@ -166,6 +160,27 @@ def _within(
         np.copyto(residual, 0, where=~allowed)
         hole &= allowed
     return pseudo_healthy, residual, hole
+
+
+def refined(
+    pipeline: DiffuGTSPipeline,
+    scan: EncodedScan,
+    attention: Attention,
+    healthy: PseudoHealthy,
+    score: np.ndarray,
+    calibration: Calibration,
+    threshold: float,
+    check: Check,
+) -> np.ndarray:
+    """The scaled map `score` (k, j, i) of one attention on the scan's own grid, refined by the preset's weights."""
+    weights = pipeline.preset.refinement
+    working = calibration.scaled(pipeline.on_working_grid(scan, attention.score))
+    check()
+    feature = np.zeros_like(working)
+    if weights.feature:
+        residual = pipeline.feature_residual(scan, healthy, attention.description, check)
+        feature = pipeline.on_working_grid(scan, residual)
+    return refined_map(scan, healthy, feature, working, score, threshold, weights)
 
 
 def refined_map(

@@ -8,6 +8,7 @@ or, step by step, keeping the scan for further descriptions:
     encoded = pipeline.encode(scan)
     attention = pipeline.attend(encoded, descriptions)
     healthy = pipeline.inpaint(encoded, pipeline.hole(encoded, mask))
+    score_map = pipeline.refine(encoded, attention[0], healthy)
 
 Load through this class: plain `DiffusionPipeline.from_pretrained` does not know it.
 """
@@ -26,7 +27,7 @@ from diffusers import DiffusionPipeline
 
 from diffugts.attention import AnomalyAttention, Queries
 from diffugts.calibration import Calibration
-from diffugts.described_search import segment_described
+from diffugts.described_search import refined, segment_described
 from diffugts.descriptions.bank import EmbeddingBank
 from diffugts.descriptions.description import Description
 from diffugts.descriptions.encoder import TextEncoder
@@ -253,6 +254,29 @@ class DiffuGTSPipeline(DiffusionPipeline):
         before = self.foundation.decoded(encoded.latents, box, check)
         filled = [self.foundation.decoded(pasted(encoded.latents, result, n), box, check) for n in range(len(seeds))]
         return pseudo_healthy_scan(encoded, hole, result, before, np.median(filled, axis=0), painted, healthy)
+
+    def refine(
+        self,
+        encoded: EncodedScan,
+        attention: Attention,
+        healthy: PseudoHealthy,
+        quality: str | Quality = Quality.STANDARD,
+        threshold: float | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> np.ndarray:
+        """The scaled score map (k, j, i) of a description on the scan's own grid, refined by the preset's fusion weights.
+
+        `quality` says how scores are scaled; regions are rejected at `threshold`, by default the quality level's own. Weights
+        that pass the attention through give its own map.
+        """
+        calibration = self.preset.calibration(Quality(quality).value)
+        score = calibration.scaled(self.score_map(encoded, attention.score))
+        weights = self.preset.refinement
+        if not weights.changes_mask:
+            return score
+        check = StageProgress(progress, Stage.REFINING, self.layers() if weights.feature else 1, done=-1)
+        cut = calibration.threshold if threshold is None else threshold
+        return refined(self, encoded, attention, healthy, score, calibration, cut, check)
 
     def feature_residual(
         self, encoded: EncodedScan, healthy: PseudoHealthy, description: Description, check: Check | None = None

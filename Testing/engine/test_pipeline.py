@@ -10,11 +10,14 @@ import pytest
 import torch
 from scipy import ndimage
 
+from diffugts.described_search import suspicion
 from diffugts.errors import Cancelled, ModelError
 from diffugts.generated.phantom import draw_phantom
+from diffugts.inpainting import painted_voxels
 from diffugts.models import describe_model, find_model, load_pipeline
 from diffugts.pipeline import DiffuGTSPipeline
 from diffugts.protocol import Region, Stage
+from diffugts.refinement import RefinementWeights
 from diffugts.scans.region import region_mask
 from small_model import small_pipeline
 
@@ -195,6 +198,28 @@ def test_where_refining_changes_findings_those_not_refined_yet_are_not_finished(
     assert part.unfinished == (TEXTS[1],) and part.pseudo_healthy is not None
     assert np.array_equal(part.findings[0].score_map, whole.findings[0].score_map)
     assert [finding.description for finding in whole.findings] == TEXTS
+
+
+@pytest.mark.parametrize("weights", [RefinementWeights(), RefinementWeights(0.8, 0.6, 0.4, -0.3, rejection=0.2)])
+def test_the_four_stages_called_one_by_one_give_what_all_of_it_gives(pipeline, scan, low_threshold, weights) -> None:
+    before = pipeline.preset
+    pipeline.preset = replace(before, threshold=low_threshold, refinement=weights)
+    steps: list[tuple[Stage, int, int]] = []
+    try:
+        encoded = pipeline.encode(scan, mirror=True)
+        (attention,) = pipeline.attend(encoded, TEXTS[:1])
+        calibration, steps_taken = pipeline.preset.calibration("standard"), before.qualities["standard"].steps
+        suspected, silent = suspicion(pipeline, encoded, [attention], calibration, low_threshold)
+        hole = pipeline.hole(encoded, suspected)
+        painted = painted_voxels(suspected, hole)
+        healthy = pipeline.inpaint(encoded, hole, steps_taken, painted=painted, healthy=silent)
+        score = pipeline.refine(encoded, attention, healthy, progress=lambda *step: steps.append(step))
+        whole = pipeline(scan, TEXTS[:1], "standard", smallest_lesion_ml=0)
+    finally:
+        pipeline.preset = before
+    assert np.array_equal(score, whole.findings[0].score_map)
+    assert np.array_equal(score > low_threshold, whole.findings[0].mask) and whole.findings[0].mask.any()
+    assert bool(steps) is weights.changes_mask and all(0 <= done <= total for _, done, total in steps)
 
 
 def test_a_folder_that_is_no_model_is_refused_with_a_sentence(tmp_path: Path) -> None:
