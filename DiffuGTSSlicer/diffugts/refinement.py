@@ -1,7 +1,8 @@
 """Residual refinement: does the finding differ from the healthy tissue expected in its place?
 
-Two residuals between the scan and its pseudo-healthy counterpart, both taken behind the autoencoder, which
-cancels its own error:
+The second stage of Jiang et al. (CVPR 2025, arXiv 2505.02753), whose abstract has pixel-level and feature-level residuals refine
+the mask; the paper's own equations were not at hand, and these are ours. Two residuals between the scan and its pseudo-healthy
+counterpart, both taken behind the autoencoder, which cancels its own error:
 
 - pixel level    R_p = | D(z0) - D(z) |, smoothed;
 - feature level  R_f = (Q(F) - Q(F')) . (k_abnormal - k_normal): how much of the attention to the abnormal text

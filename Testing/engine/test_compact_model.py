@@ -61,6 +61,13 @@ def test_the_lesion_scores_higher_by_its_own_name_than_by_another_organs_or_by_h
     assert own > healthy + 0.1
 
 
+def test_nonsense_scores_low_and_is_said_to_be_nonsense(pipeline, demo) -> None:
+    lesion, nonsense = pipeline(demo[0], [demo[2], "purple elephant invoice"], "fast").findings
+    assert nonsense.verdict.value != "found" and not nonsense.lesions
+    assert nonsense.highest_score < lesion.highest_score / 2
+    assert any(note.startswith("No medical term was recognised") for note in nonsense.notes), nonsense.notes
+
+
 def test_a_rough_mask_by_command_limits_where_it_looks(demo, tmp_path: Path) -> None:
     """Around half of the lesion: it is found there, and nowhere else."""
     scan, truth, description = demo

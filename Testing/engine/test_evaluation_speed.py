@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from command_line import call
 from diffugts.evaluation import speed
 from diffugts.evaluation.speed import FIRST, SECOND, enlarged, measure_speed
 from diffugts.findings.finding import Segmentation
@@ -14,6 +16,11 @@ from diffugts.models import load_pipeline
 from diffugts.pipeline import DiffuGTSPipeline
 from diffugts.scans.reading import read_scan
 from job_folders import write_scan
+
+PROMISED = {
+    "first_s", "second_s", "encode_s", "attend_s", "inpaint_s", "refine_s", "plain_loop_s", "peak_rss_mb", "machine",
+}  # fmt: skip
+"""What scripts may rely on in `diffugts bench --json`."""
 
 COMPACT = Path(__file__).resolve().parents[2] / "Resources" / "Models" / "compact"
 
@@ -49,3 +56,13 @@ def test_both_descriptions_are_painted_at_standard_and_the_kept_scan_has_the_mir
         "encode_s",
     } <= report.as_json().keys()
     assert report.size == "26x26x26" and report.plain_loop_s == 8.0
+
+
+def test_the_command_prints_json_with_every_figure_that_is_promised_and_nothing_else(tmp_path: Path) -> None:
+    scan = write_scan(tmp_path / "scan T1.nrrd")
+    asked = ("bench", "--model", COMPACT, "--scan", scan, "--size", "24x24x24", "--plain-steps", "1", "--json")
+    done = call(*asked)
+    assert done.code == 0, done.err
+    figures = json.loads(done.out)
+    assert PROMISED <= figures.keys()
+    assert all(figures[name] > 0 for name in PROMISED - {"machine"}) and figures["machine"]

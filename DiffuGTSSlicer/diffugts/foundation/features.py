@@ -1,8 +1,8 @@
 """What the frozen foundation sees in a scan: latents, and features at three strides.
 
 Stride 2 and 4 come from the autoencoder's encoder, 4 and 8 from the denoiser's up-path while it cleans the
-lightly noised scan (sigma 0.1, one fixed noise). The denoiser's share was worth 0.05 to 0.08 DSC in the first
-proof (docs/decisions.md). Everything here is computed once per scan and kept.
+lightly noised scan (sigma 0.1, one fixed noise). The denoiser's share was worth 0.05 to 0.08 DSC in a trial before
+this project; `diffugts train ablation` measures it. Everything here is computed once per scan and kept.
 
 Large scans pass through the encoder in tiles with a halo. Without group normalisation the encoder sees its
 `encoder_reach` and no further: with that halo tiles equal the whole. With it (MAISI) a tile has statistics of its own,
