@@ -22,7 +22,6 @@ from diffugts.evaluation.overlap import dice
 from diffugts.findings.lesions import cut
 from diffugts.pipeline import Attention, DiffuGTSPipeline
 from diffugts.preset import ModelPreset
-from diffugts.pseudo_healthy import PseudoHealthy
 from diffugts.refinement import RefinementWeights
 
 STAGED, ONE_LOOK = "standard", "fast"
@@ -65,25 +64,30 @@ def stage_results(
     level = preset.qualities[STAGED]
     if level.mirror and encoded.mirrored is None:
         encoded = pipeline.encode(encoded.scan, mirror=True)
-    results = []
+    results: list[StageResult] = []
 
-    def add(stage: str, levels: list[str], against: str | None, score: np.ndarray, threshold: float) -> None:
+    def measured(
+        stage: str, levels: list[str], against: str | None, score: np.ndarray, threshold: float
+    ) -> StageResult:
         mask = cut(score, threshold, SMALLEST_LESION_ML, geometry)
         marked = float(np.count_nonzero(mask)) * geometry.voxel_ml
-        results.append(asdict(StageResult(stage, levels, against, dice(mask, truth), marked)))
+        return StageResult(stage, levels, against, dice(mask, truth), marked)
 
-    attended, stage = FIRST_STAGE, None
     for mirror in (False, True) if level.mirror else (False,):
         seen = encoded if mirror else replace(encoded, mirrored=None)
-        attended, stage = (MIRRORED_STAGE if mirror else FIRST_STAGE), (FIRST_STAGE if mirror else None)
         calibration = preset.calibration(STAGED if mirror == level.mirror else ONE_LOOK)
         attention = pipeline.attend(seen, [description])[0]
         score = calibration.scaled(pipeline.score_map(seen, attention.score))
         levels = [name for name, other in preset.qualities.items() if other.mirror == mirror]
-        add(attended, levels, stage, score, calibration.threshold)
+        stage, against = (MIRRORED_STAGE, FIRST_STAGE) if mirror else (FIRST_STAGE, None)
+        results.append(measured(stage, levels, against, score, calibration.threshold))
+    attended = results[-1]
     for name, levels, refined in _refined_maps(pipeline, encoded, attention, calibration, score, seed):
-        add(name, levels, attended, refined, calibration.threshold)
-    return results
+        if refined is None:
+            results.append(replace(attended, stage=name, levels=levels, against=attended.stage))
+        else:
+            results.append(measured(name, levels, attended.stage, refined, calibration.threshold))
+    return [asdict(result) for result in results]
 
 
 def _refined_maps(
@@ -93,31 +97,22 @@ def _refined_maps(
     calibration: Calibration,
     score: np.ndarray,
     seed: int,
-) -> Iterator[tuple[str, list[str], np.ndarray]]:
+) -> Iterator[tuple[str, list[str], np.ndarray | None]]:
     """Name, quality levels and score map (k, j, i) on the scan's own grid of each refinement of one attention.
 
-    `score` is its scaled map there; where nothing is suspected, nothing is painted and nothing to refine.
+    `score` is its scaled map there; where nothing is suspected, nothing is painted and nothing to refine: None.
     """
     threshold = calibration.threshold
     suspected, unsuspicious = suspicion(pipeline, encoded, [attention], calibration, threshold)
     level = pipeline.preset.qualities[STAGED]
     healthy = painted_over(pipeline, encoded, suspected, unsuspicious, level, seed, None)
-    working = calibration.scaled(pipeline.on_working_grid(encoded, attention.score))
-    feature = _feature_residual(pipeline, encoded, attention, healthy)
-    for name, (levels, weights) in refinements(pipeline.preset).items():
-        if healthy is None:
-            yield name, levels, score
-        else:
-            yield name, levels, refined_map(encoded, healthy, feature, working, score, threshold, weights)
-
-
-def _feature_residual(
-    pipeline: DiffuGTSPipeline, encoded: EncodedScan, attention: Attention, healthy: PseudoHealthy | None
-) -> np.ndarray:
     if healthy is None:
-        return np.zeros(encoded.grid.geometry.shape, np.float32)
-    residual = pipeline.feature_residual(encoded, healthy, attention.description)
-    return pipeline.on_working_grid(encoded, residual)
+        yield from ((name, levels, None) for name, (levels, _) in refinements(pipeline.preset).items())
+        return
+    working = calibration.scaled(pipeline.on_working_grid(encoded, attention.score))
+    feature = pipeline.on_working_grid(encoded, pipeline.feature_residual(encoded, healthy, attention.description))
+    for name, (levels, weights) in refinements(pipeline.preset).items():
+        yield name, levels, refined_map(encoded, healthy, feature, working, score, threshold, weights)
 
 
 def refinements(preset: ModelPreset) -> dict[str, tuple[list[str], RefinementWeights]]:
