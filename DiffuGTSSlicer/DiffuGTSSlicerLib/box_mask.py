@@ -58,15 +58,23 @@ class BoxMask:
         result[tuple(theirs)] = self.voxels[tuple(mine)]
         return result
 
+    def meets(self, other: BoxMask) -> bool:
+        """Whether a voxel is set in both."""
+        mine, theirs = [], []
+        for c, n, other_c, other_n in zip(self.corner, self.voxels.shape, other.corner, other.voxels.shape):
+            low, high = max(c, other_c), min(c + n, other_c + other_n)
+            if low >= high:
+                return False
+            mine.append(slice(low - c, high - c))
+            theirs.append(slice(low - other_c, high - other_c))
+        return bool((self.voxels[tuple(mine)] & other.voxels[tuple(theirs)]).any())
+
     def _combined(self, other: BoxMask, rule: np.ufunc) -> BoxMask:
         corner, shape = joint_box([self, other])
         return BoxMask(corner, rule(self.within(corner, shape), other.within(corner, shape)))
 
     def __or__(self, other: BoxMask) -> BoxMask:
         return self._combined(other, np.logical_or)
-
-    def __and__(self, other: BoxMask) -> BoxMask:
-        return self._combined(other, np.logical_and)
 
     def __sub__(self, other: BoxMask) -> BoxMask:
         return self._combined(other, np.greater)

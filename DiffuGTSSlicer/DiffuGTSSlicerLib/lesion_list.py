@@ -12,6 +12,8 @@ from DiffuGTSSlicerLib.table_size import fit_height
 
 NUMBER, VOLUME, LONGEST, MEAN, SCORE, STATE = range(6)
 NOTHING = "–"
+SELECTABLE = qt.Qt.ItemIsEnabled | qt.Qt.ItemIsSelectable
+NUMBERS = qt.Qt.AlignRight | qt.Qt.AlignVCenter
 MOST_ROWS_SEEN = 8
 
 
@@ -97,9 +99,9 @@ class LesionList:
             if there is not None and there.text() == text:
                 continue  # after a decision nearly all of them: new items for a hundred lesions hold up the window
             item = qt.QTableWidgetItem(text)
-            item.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsSelectable)
+            item.setFlags(SELECTABLE)
             if column != STATE:
-                item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
+                item.setTextAlignment(NUMBERS)
             self._table.setItem(row, column, item)
 
     def _selected(self) -> None:

@@ -24,6 +24,9 @@ DIRECTIONS = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)])
 
 LEAST_SEEN = float(np.cos(np.pi / 32))
 
+FEW_ROWS = 80
+"""Up to so many rows in all, every pair of their ends is measured."""
+
 
 class LesionState(Enum):
     """What the reader decided."""
@@ -54,7 +57,7 @@ class Lesion:
 
     def shares_voxel_with(self, other: Lesion) -> bool:
         """Whether both have a voxel in common: the same lesion, cut or decided differently."""
-        return (self.mask & other.mask).count > 0
+        return self.mask.meets(other.mask)
 
 
 def lesions_of(finding: FindingSegment, voxels: np.ndarray | None, most: int | None = None) -> list[Lesion]:
@@ -146,17 +149,25 @@ def split(finding: FindingSegment, lesions: list[Lesion]) -> list[str]:
 def longest_axial_diameter_mm(region: np.ndarray, geometry: VolumeGeometry) -> float:
     """Longest distance between voxel centres of one axial slice, plus one voxel, over all slices of `region` (k, j, i)."""
     axis = geometry.axial_axis
-    in_plane = [a for a in range(3) if a != axis]
-    steps_mm = geometry.spacing_mm[::-1][in_plane]
-    ends = [_row_ends(section) * steps_mm for section in np.moveaxis(region, axis, 0) if section.any()]
-    along = [points @ DIRECTIONS for points in ends]
-    reach = [float(np.ptp(seen, axis=0).max()) for seen in along]
-    longest = max(reach)  # as seen along the directions: the true one is at least that, and little more
-    for points, seen, least in zip(ends, along, reach):
-        if least > longest * LEAST_SEEN:  # or no pair of this slice can be longer
-            far = longest * LEAST_SEEN
-            outer = (seen >= seen.min(0) + far).any(1) | (seen <= seen.max(0) - far).any(1)
-            longest = max(longest, _largest_distance(points[outer]))
+    steps_mm = geometry.spacing_mm[::-1][[a for a in range(3) if a != axis]]
+    first, last, slices = _row_ends(np.moveaxis(region, axis, 0))
+    first, last = first * steps_mm, last * steps_mm
+    if len(slices) <= FEW_ROWS:
+        return _longest_of_a_few(first, last, slices) + float(steps_mm.mean())
+    seen_first, seen_last = first @ DIRECTIONS, last @ DIRECTIONS
+    begins = np.flatnonzero(np.append(True, slices[1:] != slices[:-1]))
+    low = np.minimum.reduceat(np.minimum(seen_first, seen_last), begins)
+    high = np.maximum.reduceat(np.maximum(seen_first, seen_last), begins)
+    reach = (high - low).max(1)
+    longest = float(reach.max())  # as seen along the directions: the true one is at least that, and little more
+    for number in np.flatnonzero(reach > longest * LEAST_SEEN):  # no pair of another slice can be longer
+        rows = slice(begins[number], begins[number + 1] if number + 1 < len(begins) else None)
+        points, seen = (
+            np.concatenate([one[rows], other[rows]]) for one, other in ((first, last), (seen_first, seen_last))
+        )
+        far = longest * LEAST_SEEN
+        outer = (seen >= low[number] + far).any(1) | (seen <= high[number] - far).any(1)
+        longest = max(longest, _largest_distance(points[outer]))
     return longest + float(steps_mm.mean())
 
 
@@ -164,9 +175,9 @@ def _measured(
     finding: FindingSegment, regions: Regions, voxels: np.ndarray | None, most: int | None = None
 ) -> list[Lesion]:
     """Every region measured, but what was measured of it before: after a decision most are as they were."""
-    too_many = most is not None and len(regions.sizes) > most
     lesions = []
-    for mask in regions.highest(most, finding.field.scores) if too_many else regions.masks():
+    all_of_them = most is None or len(regions.sizes) <= most
+    for mask in regions.masks() if all_of_them else regions.highest(most or 0, finding.field.scores):
         place = _place(mask)
         known = finding.measured.get(place)
         if known is None or not np.array_equal(known.mask.voxels, mask.voxels):
@@ -226,12 +237,22 @@ def _highest_voxel(finding: FindingSegment, mask: BoxMask) -> tuple[int, int, in
     return k, j, i
 
 
-def _row_ends(section: np.ndarray) -> np.ndarray:
-    """The first and last voxel of every row of a slice, (n, 2): the two that are farthest apart are among them."""
-    rows = np.flatnonzero(section.any(axis=1))
-    first = section[rows].argmax(axis=1)
-    last = section.shape[1] - 1 - section[rows, ::-1].argmax(axis=1)
-    return np.stack([np.concatenate([rows, rows]), np.concatenate([first, last])], axis=1)
+def _row_ends(region: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The first and the last voxel of every row of slices (s, r, c) that holds one, each (n, 2) of (r, c), and the row's slice.
+
+    The two voxels of a slice that are farthest apart are among them.
+    """
+    slices, numbers = np.nonzero(region.any(axis=2))
+    rows = region[slices, numbers]
+    first, last = rows.argmax(axis=1), region.shape[2] - 1 - rows[:, ::-1].argmax(axis=1)
+    return np.stack([numbers, first], axis=1), np.stack([numbers, last], axis=1), slices
+
+
+def _longest_of_a_few(first: np.ndarray, last: np.ndarray, slices: np.ndarray) -> float:
+    """Between any two ends (n, 2) of rows in the same slice: all pairs at once, since a speck has few."""
+    apart = first[:, None] - last[None], first[:, None] - first[None], last[:, None] - last[None]
+    squared = np.maximum.reduce([(each**2).sum(2) for each in apart])
+    return float(np.sqrt(squared[slices[:, None] == slices[None]].max()))
 
 
 def _largest_distance(points: np.ndarray) -> float:

@@ -6,7 +6,7 @@ Measured through the opened panel, so that what the panel does at every change o
   what the job is busy with (a worker that writes known results, so that only the Slicer side is measured), and the longest
   turn of the event loop in the second afterwards,
 * how long a new cut at another threshold takes on that volume, the rows and lesions that are read after it, choosing another
-  finding, and rejecting a lesion,
+  finding, accepting and rejecting a lesion; the same with hundreds of specks at a low threshold,
 * how long from Segment to the first progress, and from the worker's start to its greeting,
 * how long the second description takes on a scan whose features are kept, as a share of the first (with torch only).
 
@@ -42,6 +42,7 @@ LARGE = (512, 512, 300)
 THRESHOLDS = (0.45, 0.55, 0.62, 0.66, 0.72, 0.8, 0.5)
 DESCRIPTIONS = ("hypodense liver metastasis", "renal cell carcinoma", "soft tissue sarcoma")
 SMALLEST_LESION_ML = 0.1
+SPECK_SCORE = 0.4
 AFTERWARDS_S = 1.0
 PATIENCE_S = 1200.0
 
@@ -169,15 +170,46 @@ def correcting(running: host.Host, section: Any) -> dict[str, Any]:
         cuts.append(_timed_ms(do._cut))
         lesions.append(_timed_ms(section.refresh))
     section.ui.lesionsTable.selectRow(0)
-    rejected = _timed_ms(do.reject)
+    accepted, rejected = _timed_ms(do.accept), _timed_ms(do.reject)
     running.process_events(300)
     return {
         "recut": _of_several(cuts),
         "lesions_after_a_cut": _of_several(lesions),
         "choose_a_finding_first": _of_several(first),
         "choose_a_finding_again": _of_several(again),
+        "accept_a_lesion": _figures(accepted),
         "reject_a_lesion": _figures(rejected),
+        **specks(running, section),
     }
+
+
+def specks(running: host.Host, section: Any) -> dict[str, Any]:
+    """The same where a low threshold leaves a hundred specks and more: every one has to be found and measured."""
+    import slicer
+
+    row = section._table.rows[2]
+    score_map = slicer.mrmlScene.GetNodeByID(row.map_id)
+    scores = slicer.util.arrayFromVolume(score_map)
+    count = 0
+    for k in range(5, scores.shape[0] - 8, 40):
+        for j in range(5, scores.shape[1] - 8, 80):
+            for i in range(5, scores.shape[2] - 8, 80):
+                part = scores[k : k + 7, j : j + 7, i : i + 7]
+                count += not (part > SPECK_SCORE).any()
+                part[part < SPECK_SCORE] = SPECK_SCORE
+    slicer.util.arrayFromVolumeModified(score_map)
+    running.process_events(1000)
+    section._table.select(row.key)
+    chosen = _timed_ms(lambda: section._choose(row))
+    section.ui.smallestField.setValue(0.0)
+    section.ui.thresholdField.setValue(SPECK_SCORE - 0.05)
+    cut = _timed_ms(section._correcting._cut)
+    shown = _timed_ms(section.refresh)
+    section.ui.lesionsTable.selectRow(1)
+    rejected = _timed_ms(section._correcting.reject)
+    running.process_events(300)
+    took = {"choose": chosen, "cut": cut, "rows_and_lesions": shown, "reject": rejected}
+    return {"specks": {"count": count, **{name: _figures(figures) for name, figures in took.items()}}}
 
 
 def real_worker(running: host.Host) -> dict[str, Any]:

@@ -178,11 +178,13 @@ def test_the_axial_plane_is_found_in_any_acquisition():
         assert VolumeGeometry.of(SHAPE[::-1], matrix(kind)).axial_axis == axis
 
 
+@pytest.mark.parametrize("corner", [(9, 40, 36), (4, 9, 7), (1, 1, 1)], ids=["large", "speck", "voxel"])
 @pytest.mark.parametrize("seed", range(6))
-def test_the_longest_diameter_is_that_of_all_pairs_of_voxels(seed: int):
+def test_the_longest_diameter_is_that_of_all_pairs_of_voxels(seed: int, corner: tuple[int, int, int]):
     rng = np.random.default_rng(seed)
     noise = ndimage.gaussian_filter(rng.normal(size=(9, 40, 36)), (0.5, 3, 3))
-    region = noise > np.quantile(noise, 0.8)
+    noise = noise[tuple(slice(n) for n in corner)]
+    region = noise >= np.quantile(noise, 0.8)
     to_ras = np.diag([0.7, 0.9, 3.0, 1.0])
     found = longest_axial_diameter_mm(region, VolumeGeometry.of(region.shape[::-1], to_ras))
     points = [np.argwhere(section) * [0.9, 0.7] for section in region]
