@@ -66,7 +66,8 @@ def test_the_demo_takes_the_users_own_scan_and_needs_words_for_it(model: Path, t
     ]
     refused = call(*own)
     assert refused.code == 2 and "--prompt" in refused.err
-    assert call(*own, "--prompt", PREPARED[0]).code == 0
+    done = call(*own, "--prompt", PREPARED[0])
+    assert done.code == 0 and "Took " in done.out
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"result"}
 
 
