@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -66,3 +68,12 @@ def test_the_command_prints_json_with_every_figure_that_is_promised_and_nothing_
     figures = json.loads(done.out)
     assert PROMISED <= figures.keys()
     assert all(figures[name] > 0 for name in PROMISED - {"machine"}) and figures["machine"]
+
+
+def test_peak_memory_is_known_on_windows_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert 10 < speed.peak_memory_mb() < 1e6
+    monkeypatch.setitem(sys.modules, "resource", None)  # as on Windows: importing it fails
+    monkeypatch.setattr(sys, "platform", "win32")
+    told = SimpleNamespace(memory_info=lambda: SimpleNamespace(peak_wset=123_000_000))
+    monkeypatch.setattr(speed.psutil, "Process", lambda: told)
+    assert speed.peak_memory_mb() == 123.0

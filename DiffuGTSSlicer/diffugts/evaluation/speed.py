@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
-import resource
 import sys
 import time
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import psutil
 import torch
 
 from diffugts.encoded import EncodedScan
@@ -165,6 +165,10 @@ def _wait(device: torch.device) -> None:
 
 def peak_memory_mb() -> float:
     """Largest resident memory of this process so far, MB."""
+    if sys.platform == "win32":  # has no module `resource`
+        return float(psutil.Process().memory_info().peak_wset) / 1e6
+    import resource
+
     usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return usage / 1e6 if sys.platform == "darwin" else usage / 1024
 
