@@ -5,7 +5,6 @@ The variable DIFFUGTS_FUZZED says how many damaged series each test reads; docs/
 
 from __future__ import annotations
 
-import os
 import resource
 import struct
 import time
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, JPEGLSLossless, RLELossless
@@ -23,15 +22,11 @@ from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, JPEGLSLossl
 from dicom_writing import with_value, write_enhanced, write_series
 from diffugts.errors import ScanError
 from diffugts.scans.reading import read_scan
+from fuzzing import DAMAGE, damaged, fuzzed
 
-EXAMPLES = int(os.environ.get("DIFFUGTS_FUZZED", "40"))
+USUALLY = 40
 LONGEST_S = 5.0
 MOST_MEMORY_KB = 400_000
-
-fuzzed = settings(
-    max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=EXAMPLES <= 40
-)
-
 
 outcomes: Counter[str] = Counter()
 
@@ -82,29 +77,12 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return tmp_path / "series"
 
 
-def damage(content: bytes, steps: list[tuple[str, float, bytes]]) -> bytes:
-    """The content with bytes replaced, flipped, taken out, put in or repeated, at places given as parts of the header."""
+def in_header(content: bytes, steps: list[tuple[str, float, bytes]]) -> bytes:
+    """The content with its header damaged."""
     header_end = content.rfind(b"\xe0\x7f\x10\x00") + 12
     if header_end < 12:
         header_end = max(132, content.rfind(b"\x7f\xe0\x00\x10") + 12)
-    changed = bytearray(content)
-    for kind, where, new in steps:
-        at = 128 + int(where * (header_end - 128))
-        if kind == "replace":
-            changed[at : at + len(new)] = new
-        elif kind == "flip":
-            changed[at] ^= 1 << (new[0] % 8)
-        elif kind == "take out":
-            del changed[at : at + len(new)]
-        elif kind == "put in":
-            changed[at:at] = new
-        else:
-            changed[at:at] = changed[at : at + 8 * len(new)]
-    return bytes(changed)
-
-
-kinds = st.sampled_from(["replace", "flip", "take out", "put in", "repeat"])
-steps = st.lists(st.tuples(kinds, st.floats(0, 0.999), st.binary(min_size=1, max_size=8)), min_size=1, max_size=4)
+    return damaged(content, steps, 128, header_end)
 
 
 def require_scan_or_sentence(folder: Path) -> None:
@@ -126,10 +104,10 @@ def test_bytes_damaged_anywhere_in_a_header(folder: Path) -> None:
     file = sorted(folder.iterdir())[-1]
     content = file.read_bytes()
 
-    @fuzzed
-    @given(steps)
+    @fuzzed(USUALLY)
+    @given(DAMAGE)
     def read(changes: list[tuple[str, float, bytes]]) -> None:
-        file.write_bytes(damage(content, changes))
+        file.write_bytes(in_header(content, changes))
         require_scan_or_sentence(folder)
 
     read()
@@ -139,7 +117,7 @@ def test_files_cut_off_anywhere(folder: Path) -> None:
     file = sorted(folder.iterdir())[-1]
     content = file.read_bytes()
 
-    @fuzzed
+    @fuzzed(USUALLY)
     @given(st.integers(0, len(content) - 1))
     def read(kept: int) -> None:
         file.write_bytes(content[:kept])
@@ -168,7 +146,7 @@ def test_elements_with_any_value(tmp_path: Path) -> None:
     file = sorted((tmp_path / "series").iterdir())[-1]
     content = file.read_bytes()
 
-    @fuzzed
+    @fuzzed(USUALLY)
     @given(st.dictionaries(st.sampled_from(KEYWORDS), st.tuples(values, small_numbers), min_size=1, max_size=3))
     def read(changes: dict[str, tuple[str, int]]) -> None:
         changed = content

@@ -43,7 +43,7 @@ class CaseFolder(JobFolder):
             if facts != self._facts():
                 return None
             return ResultManifest.load(self.result_folder)
-        except (OSError, ValueError, ResultError):
+        except (OSError, ValueError, RecursionError, ResultError):
             return None
 
     def finish(self) -> ResultManifest:

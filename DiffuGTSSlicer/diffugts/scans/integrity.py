@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -104,7 +105,7 @@ def _check_nrrd(path: Path) -> None:
                 pass
             return
     data = path.parent / detached
-    if data.is_file():
+    if os.path.isfile(data):
         with gzip.open(data) as unpacked:
             for _ in _chunks(unpacked):
                 pass
@@ -118,12 +119,15 @@ def _check_metaimage(path: Path) -> None:
         data_file = fields.get("elementdatafile", "")
         if value_bytes is None or not data_file:
             return  # ITK's reader says what it does not understand
-        channels = int(fields.get("elementnumberofchannels", "1"))
-        promised = math.prod(int(size) for size in fields.get("dimsize", "0").split()) * channels * value_bytes
+        try:
+            channels = int(fields.get("elementnumberofchannels", "1"))
+            promised = math.prod(int(size) for size in fields.get("dimsize", "0").split()) * channels * value_bytes
+        except ValueError as error:  # ITK's reader takes the digits that such a word begins with
+            raise Damaged("the sizes in its header are no numbers") from error
         compressed = fields.get("compresseddata", "").lower() == "true"
         if data_file == "LOCAL":
             held = _metaimage_bytes(stream, compressed)
-        elif (path.parent / data_file).is_file():
+        elif os.path.isfile(path.parent / data_file):  # unlike pathlib's, it takes a name too long for any disk
             with (path.parent / data_file).open("rb") as detached:
                 held = _metaimage_bytes(detached, compressed)
         elif data_file.split()[0] == "LIST" or "%" in data_file:

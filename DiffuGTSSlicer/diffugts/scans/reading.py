@@ -24,6 +24,7 @@ import SimpleITK as sitk
 from diffugts.errors import ScanError
 from diffugts.scans.dicom import Series, Slice, choose_series, is_dicom, ordered_volume, read_folder, read_volume
 from diffugts.scans.integrity import require_whole
+from diffugts.scans.metaimage import require_sound_header
 from diffugts.scans.modality import require_hounsfield, resolve_modality, resolve_sequence, stated_modality
 from diffugts.scans.nifti import NiftiHeader, require_sound_geometry
 from diffugts.scans.scan import Geometry, Scan
@@ -172,6 +173,8 @@ def _read_header(
         raise ScanError(f"'{path.name}' is not in a format that is read here. Expected {FORMATS}.")
     if path.stat().st_size == 0:
         raise ScanError(f"'{path.name}' is empty. Copy or export the file again.")
+    if ending in (".mha", ".mhd"):
+        require_sound_header(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     reader.SetImageIO(IMAGE_READERS[ending])
@@ -179,7 +182,9 @@ def _read_header(
         reader.ReadImageInformation()
     except RuntimeError as error:
         raise _itk_error(path, error) from error
-    metadata = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys() if not key.startswith(("qto", "qfac"))}
+    # SimpleITK hands over keys that are no text (MetaImage's), and does not take them back.
+    keys = [key for key in reader.GetMetaDataKeys() if not key.startswith(("qto", "qfac")) and _is_text(key)]
+    metadata = {key: reader.GetMetaData(key) for key in keys}
     notes = _require_scalar_volume(path, reader)
     if ending in (".nii", ".nii.gz"):
         notes += _nifti_notes(path)
