@@ -5,7 +5,7 @@ The variable DIFFUGTS_FUZZED says how many examples each operation gets; docs/ro
 
 from __future__ import annotations
 
-import os
+import json
 import random
 import socket
 from collections import Counter
@@ -15,7 +15,7 @@ import pytest
 
 pytest.importorskip("fastapi", reason="the extra 'server' is not installed")
 schemathesis = pytest.importorskip("schemathesis", reason="the extra 'test' is not installed")
-from hypothesis import HealthCheck, given, settings, strategies  # noqa: E402
+from hypothesis import given, strategies  # noqa: E402
 from schemathesis.checks import not_a_server_error  # noqa: E402
 from schemathesis.specs.openapi.checks import (  # noqa: E402
     content_type_conformance,
@@ -23,9 +23,10 @@ from schemathesis.specs.openapi.checks import (  # noqa: E402
     status_code_conformance,
 )
 
-from running_server import TOKEN, RunningServer, ending, made_upload, submit  # noqa: E402
+from fuzzing import DAMAGE, FUZZED, damaged, fuzzed  # noqa: E402
+from running_server import TOKEN, RunningServer, announced, ending, made_upload, submit  # noqa: E402
 
-EXAMPLES = int(os.environ.get("DIFFUGTS_FUZZED", "40"))
+USUALLY = 40
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 LIMITS = {"requests_per_minute": 10_000_000, "failed_logins_per_minute": 10_000_000, "jobs_per_token": 1000}
 
@@ -78,7 +79,7 @@ def test_every_operation_answers_as_its_document_says(
     method, path = operation
     described = document[path][method]
 
-    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @fuzzed(USUALLY)
     @given(
         case=described.as_strategy(generation_mode=schemathesis.GenerationMode(mode)),
         of_a_job=strategies.booleans(),
@@ -91,6 +92,53 @@ def test_every_operation_answers_as_its_document_says(
         case.validate_response(answer, checks=CHECKS)
 
     answers()
+
+
+def test_damaged_scans_are_refused_or_computed_and_every_job_ends(server, tmp_path: Path) -> None:
+    """The checksum that was announced is that of the damaged scan: everything behind it has to hold by itself."""
+    upload = made_upload(tmp_path)
+    end = upload.index(b"\n\n") + 2
+    became: Counter[str] = Counter()
+    with server.client() as client:
+
+        @fuzzed(USUALLY)
+        @given(DAMAGE)
+        def send(steps: list[tuple[str, float, bytes]]) -> None:
+            scan = damaged(upload, steps, 0, end)
+            job = client.post("/v1/jobs", json=announced(scan)).json()["job"]
+            answer = client.put(f"/v1/jobs/{job}/scan", content=scan)
+            if answer.status_code == 202:
+                name, fields = ending(client, job)
+                assert name == "done" or (name == "failed" and len(fields["message"]) > 20), fields
+                assert "did not foresee" not in fields.get("message", "")
+                became[name] += 1
+            else:
+                assert answer.status_code == 400 and len(answer.json()["message"]) > 20
+                became["refused"] += 1
+            assert client.delete(f"/v1/jobs/{job}").status_code == 204
+
+        send()
+    print(f"\n{became.total()} damaged scans: {dict(became)}")
+
+
+def test_damaged_announcements_are_refused_or_taken(server, tmp_path: Path) -> None:
+    text = json.dumps(announced(made_upload(tmp_path), "liver metastasis", "cyst", threshold=0.4)).encode()
+    became: Counter[int] = Counter()
+    with server.client() as client:
+
+        @fuzzed(USUALLY)
+        @given(DAMAGE)
+        def announce(steps: list[tuple[str, float, bytes]]) -> None:
+            headers = {"Content-Type": "application/json"}
+            answer = client.post("/v1/jobs", content=damaged(text, steps, 0, len(text)), headers=headers)
+            became[answer.status_code] += 1
+            if answer.status_code == 201:
+                assert client.delete(f"/v1/jobs/{answer.json()['job']}").status_code == 204
+            else:
+                assert answer.status_code in (400, 413, 422) and answer.json()["message"].endswith(".")
+
+        announce()
+    print(f"\n{became.total()} damaged announcements: {dict(became)}")
 
 
 def test_after_all_of_it_the_server_still_works(server, tmp_path: Path) -> None:
@@ -110,7 +158,7 @@ def test_bytes_that_are_no_http_neither_end_nor_hang_it(server) -> None:
         b"POST /v1/jobs HTTP/1.1\r\nContent-Length: 9999999999999999999\r\n\r\n{",
         b"\x16\x03\x01",
     ]
-    for number in range(EXAMPLES * 3):
+    for number in range(3 * int(FUZZED or USUALLY)):
         content = starts[number % len(starts)] + chance.randbytes(chance.randrange(400))
         with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
             try:

@@ -3,6 +3,7 @@
 Any ASGI server can run `make_app(settings)`; `diffugts serve` runs it with uvicorn.
 """
 
+import errno
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
@@ -20,7 +21,7 @@ from diffugts.protocol import PROTOCOL_VERSION
 from diffugts.protocol.remote import API, PROTOCOL_HEADER, version_problem
 from diffugts.server.access import Rate, Tokens
 from diffugts.server.bodies import HelloAnswer, JobAnswer, JobBody, Problem, StateAnswer
-from diffugts.server.faults import Refused
+from diffugts.server.faults import DISK_FULL, Refused
 from diffugts.server.guard import Guard
 from diffugts.server.service import JobService
 from diffugts.server.settings import ServerSettings
@@ -183,6 +184,12 @@ def make_app(settings: ServerSettings, links: Sequence[Link] | None = None) -> F
     @app.exception_handler(DiffuGTSError)
     async def unusable(request: Request, error: DiffuGTSError) -> JSONResponse:
         return _problem(400, error.code, str(error))
+
+    @app.exception_handler(OSError)
+    async def no_room(request: Request, error: OSError) -> JSONResponse:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise error
+        return _problem(507, "disk", DISK_FULL)
 
     @app.exception_handler(RequestValidationError)
     async def malformed(request: Request, error: RequestValidationError) -> JSONResponse:

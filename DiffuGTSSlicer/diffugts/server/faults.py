@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from diffugts.errors import DiffuGTSError
 
+DISK_FULL = "The server's disk is nearly full. Try again later, or tell whoever runs the server."
+
 
 class Refused(DiffuGTSError):
     """A request that is not carried out: `status` is HTTP's, `code` a word for programs, the text a sentence for people."""

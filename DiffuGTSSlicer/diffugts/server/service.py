@@ -25,7 +25,7 @@ from diffugts.protocol import Event, Request
 from diffugts.protocol.job_folder import RESULT_FOLDER, SCAN_FILE
 from diffugts.protocol.remote import require_upload
 from diffugts.server.event_log import EventLog
-from diffugts.server.faults import Refused, no_such_job
+from diffugts.server.faults import DISK_FULL, Refused, no_such_job
 from diffugts.server.settings import ServerSettings
 from diffugts.server.stored_job import Record, State, StoredJob, stored_jobs
 from diffugts.worker.link import Link, WorkerLink
@@ -102,9 +102,7 @@ class JobService:
                 "delete one.",
             )
         if shutil.disk_usage(self._settings.folder).free < 3 * scan_bytes + SPARE_BYTES:
-            raise Refused(
-                507, "disk", "The server's disk is nearly full. Try again later, or tell whoever runs the server."
-            )
+            raise Refused(507, "disk", DISK_FULL)
         name = secrets.token_hex(16)
         folder = self._settings.folder / name
         request = Request(**{**facts, "model": self._folder_of(facts["model"])}, scan=SCAN_FILE, output=RESULT_FOLDER)
@@ -132,11 +130,13 @@ class JobService:
         try:
             await self._write(part, job, chunks)
             try:
-                await asyncio.to_thread(require_upload, part)
+                with suppress(FileNotFoundError):  # deleted with its job, which is told below
+                    await asyncio.to_thread(require_upload, part)
             except ScanError as error:
                 raise Refused(400, error.code, str(error)) from error
+            self._require_wanted(job)
             os.replace(part, job.scan_path)
-            await asyncio.to_thread(job.accept)
+            job.accept()  # not in a thread: nobody may cancel the job between the look at it and its record
         finally:
             self._uploading.discard(job.name)
             part.unlink(missing_ok=True)
@@ -198,6 +198,9 @@ class JobService:
     async def _carry_out(self, job: StoredJob, link: Link) -> Event:
         try:
             await asyncio.to_thread(job.begin)
+            await link.ready()
+            if self._is_given_up(job):  # while the worker started, which passes over a cancel of what it was not given
+                return Event("cancelled", {"job": job.name})
             return await link.carry_out(job.name, job.request_path, self._events[job.name].add)
         except DiffuGTSError as error:
             if self._cancels.get(job.name):
@@ -219,6 +222,8 @@ class JobService:
 
     async def _put_in_line(self, job: StoredJob) -> None:
         async with self._arrived:
+            if self._is_given_up(job):
+                return
             self._waiting.append(job)
             self._arrived.notify()
         await self._tell_positions()
@@ -285,18 +290,25 @@ class JobService:
                 except asyncio.TimeoutError as error:
                     raise Refused(408, "slow", "Nothing of the scan came for too long. Send it again.") from error
                 arrived += len(chunk)
-                if arrived > job.record.scan_bytes or job.state is State.OVER or job.deleted:
+                if arrived > job.record.scan_bytes or self._is_given_up(job):
                     break
                 digest.update(chunk)
                 file.write(chunk)
-        if job.state is State.OVER or job.deleted:
-            raise Refused(409, "state", "The job was cancelled while its scan was sent.")
+        self._require_wanted(job)
         if arrived != job.record.scan_bytes or digest.hexdigest() != job.record.scan_sha256:
             raise Refused(
                 400,
                 "damaged",
                 "What arrived is not the scan that was announced: it was changed on the way. Send it again.",
             )
+
+    def _is_given_up(self, job: StoredJob) -> bool:
+        """Whether somebody has cancelled or deleted a job, even if its record does not say so yet."""
+        return job.state is State.OVER or job.deleted or job.name in self._cancels
+
+    def _require_wanted(self, job: StoredJob) -> None:
+        if self._is_given_up(job):
+            raise Refused(409, "state", "The job was cancelled while its scan was sent.")
 
     def _folder_of(self, model: str) -> str:
         folder = self._settings.models.get(model)

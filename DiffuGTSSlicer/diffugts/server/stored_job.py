@@ -10,7 +10,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from diffugts.errors import ResultError
+from diffugts.errors import RequestError, ResultError
 from diffugts.protocol import Event, ResultManifest, sha256_of
 from diffugts.protocol.files import as_json, read_text, replace_text
 from diffugts.protocol.job_folder import JobFolder
@@ -66,7 +66,11 @@ class StoredJob(JobFolder):
     def accept(self) -> None:
         """The scan has arrived whole. Raises OSError."""
         self.record.state = State.ACCEPTED.value
-        self.save()
+        try:
+            self.save()
+        except OSError:
+            self.record.state = State.UPLOADING.value
+            raise
 
     def begin(self) -> None:
         """One more attempt begins. Raises OSError."""
@@ -117,10 +121,11 @@ def stored_jobs(folder: Path) -> list[StoredJob]:
         if not entry.is_dir():
             continue
         try:
-            record = record_of(Record, json.loads(read_text(entry / RECORD)))
-            State(record.state)
-        except (OSError, ValueError):
+            job = StoredJob(entry.name, entry, record_of(Record, json.loads(read_text(entry / RECORD))))
+            if job.state is State.OVER:
+                job.closing_event()
+        except (OSError, ValueError, RecursionError, RequestError):
             shutil.rmtree(entry, ignore_errors=True)
         else:
-            found.append(StoredJob(entry.name, entry, record))
+            found.append(job)
     return sorted(found, key=lambda job: job.record.created)
