@@ -14,7 +14,7 @@ import numpy as np
 from diffugts.encoded import EncodedScan
 from diffugts.errors import Cancelled
 from diffugts.findings.finding import Finding, Segmentation
-from diffugts.findings.lesions import VerdictRule, cut, measure_lesions, verdict
+from diffugts.findings.lesions import VerdictRule, finding_mask, left_out_in_words, measure_lesions, verdict
 from diffugts.inpainting import painted_voxels
 from diffugts.protocol import ProgressCallback, Quality, Region, Stage
 from diffugts.pseudo_healthy import PseudoHealthy, on_scan_grid
@@ -58,8 +58,7 @@ def segment_described(
 
     def finish(score: np.ndarray) -> None:
         with timed(timings, "measure_s"):
-            mask = cut(score, rule.threshold, smallest_lesion_ml, scan.scan.geometry)
-            findings.append(_finding(scan, attentions[len(findings)], score, mask, rule))
+            findings.append(_finding(scan, attentions[len(findings)], score, rule, smallest_lesion_ml))
 
     try:
         attending = StageProgress(progress, Stage.ATTENDING, len(asked), done=-1)
@@ -204,11 +203,14 @@ def refined_map(
 
 
 def _finding(
-    scan: EncodedScan, attention: Attention, score: np.ndarray, mask: np.ndarray, rule: VerdictRule
+    scan: EncodedScan, attention: Attention, score: np.ndarray, rule: VerdictRule, smallest_lesion_ml: float
 ) -> Finding:
+    mask, score, left_out = finding_mask(score, rule, smallest_lesion_ml, scan.scan.geometry)
     lesions = measure_lesions(mask, score, scan.scan)
     description = attention.description
     decision, notes = verdict(description.text, score, lesions, attention.anomaly_score, rule)
+    if left_out is not None:
+        notes = [*notes, left_out_in_words(left_out, rule.threshold)]
     return Finding(
         description=description.text,
         score_map=score,

@@ -61,6 +61,9 @@ BANK_FILE = "embedding_bank.safetensors"
 HALF = 2
 """The attention answers at every second voxel of the working grid."""
 
+SAME_THRESHOLD = 1e-6
+"""A threshold as near to the model's own is the same: a run that is made again is given the one it had."""
+
 NO_ATTENTION = (
     "The model '{name}' has no trained attention, so it cannot search a scan for what words describe. Mark a region "
     "(a box around what you see, or a rough mask) to have it examined, train the attention on your own data "
@@ -317,7 +320,7 @@ class DiffuGTSPipeline(DiffusionPipeline):
                 scan = self.encode(scan, progress, mirror=level.mirror)
                 if self.device.type == "cuda":  # or the next stage's seconds would hold what is left of this one
                     torch.cuda.synchronize(self.device)
-        rule = self._rule(self.preset.calibration(Quality(quality).value), threshold)
+        rule = self.rule(self.preset.calibration(Quality(quality).value), threshold)
         if self.attention is not None:
             return segment_described(
                 self, scan, descriptions, region, Quality(quality), rule, smallest_lesion_ml, seed, progress, timings
@@ -368,12 +371,16 @@ class DiffuGTSPipeline(DiffusionPipeline):
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
-    def _rule(self, calibration: Calibration, threshold: float | None) -> VerdictRule:
+    def rule(self, calibration: Calibration, threshold: float | None = None) -> VerdictRule:
+        """When something counts as found, at the calibration's own threshold or another."""
+        own = threshold is None or abs(threshold - calibration.threshold) < SAME_THRESHOLD
         return VerdictRule(
             calibration.threshold if threshold is None else threshold,
             self.preset.uncertain_margin,
             calibration.least_anomaly_score,
             calibration.uncertain_range,
+            # Whoever asks for another threshold wants to see all that lies above it.
+            certain_alone=own and calibration.uncertain_range is not None,
         )
 
     @property

@@ -48,7 +48,7 @@ def test_the_attentions_rows_are_what_fast_and_standard_reach(pipeline: DiffuGTS
         assert quality in stages[stage]["levels"]
     assert stages[FIRST_STAGE]["dsc"] != stages[MIRRORED_STAGE]["dsc"]
     others = [result for name, result in stages.items() if name not in (FIRST_STAGE, MIRRORED_STAGE)]
-    assert len(others) == 6 and all(r["levels"] == [] and r["against"] == MIRRORED_STAGE for r in others)
+    assert len(others) == 7 and all(r["levels"] == [] and r["against"] == MIRRORED_STAGE for r in others)
     assert len({r["marked_ml"] for r in stages.values()}) > 3, "residuals change masks"
 
 

@@ -14,9 +14,12 @@ from scipy.spatial.distance import pdist
 
 from diffugts.findings.finding import Lesion, Verdict
 from diffugts.findings.lesions import (
+    LeftOut,
     VerdictRule,
     axial_axis,
     cut,
+    finding_mask,
+    left_out_in_words,
     longest_axial_diameter_mm,
     measure_lesions,
     verdict,
@@ -324,3 +327,53 @@ def test_a_higher_score_never_makes_a_finding_less_certain(
         for s in (lower, higher)
     ]
     assert ranks[0] <= ranks[1]
+
+
+# -- what would be uncertain alone -------------------------------------------------------------------------------------
+
+CUBE = Geometry((40, 8, 8), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), AXIAL)
+CAREFUL = VerdictRule(0.3, uncertain_range=(0.2, 0.5), certain_alone=True)
+
+
+def four_regions(*peaks: float) -> np.ndarray:
+    """Regions of 27 voxels at 0.4, each with one voxel at its peak."""
+    scores = np.full((8, 8, 40), 0.1, np.float32)
+    for number, peak in enumerate(peaks):
+        scores[2:5, 2:5, 10 * number + 2 : 10 * number + 5] = min(peak, 0.4)
+        scores[3, 3, 10 * number + 3] = peak
+    return scores
+
+
+def test_beside_a_certain_region_those_that_are_not_are_left_out_and_a_lower_threshold_brings_them_back() -> None:
+    scores = four_regions(0.9, 0.45, 0.5, 0.42)
+    before = scores.copy()
+    mask, shown, left_out = finding_mask(scores, CAREFUL, 0.0, CUBE)
+    assert left_out == LeftOut(2, pytest.approx(0.45))
+    assert mask[3, 3, 3] and mask[3, 3, 23]
+    assert not mask[:, :, 10:20].any() and not mask[:, :, 30:].any()
+    assert np.array_equal(cut(shown, 0.3, 0.0, CUBE), mask), "the same mask is cut from the map that is shown"
+    assert np.array_equal(cut(shown, 0.29, 0.0, CUBE), before > 0.3)
+    assert np.array_equal(scores, before) and np.array_equal(shown[mask], scores[mask])
+    assert "2 more regions lie above 0.30" in left_out_in_words(left_out, 0.3)
+    assert "0.45" in left_out_in_words(left_out, 0.3)
+
+
+@pytest.mark.parametrize("peaks", [(0.45, 0.4), (0.45,), (0.9,), (0.9, 0.5)], ids=str)
+def test_where_none_or_all_are_certain_all_stay(peaks: tuple[float, ...]) -> None:
+    scores = four_regions(*peaks)
+    mask, shown, left_out = finding_mask(scores, CAREFUL, 0.0, CUBE)
+    assert left_out is None and shown is scores and np.array_equal(mask, scores > 0.3)
+
+
+def test_a_certain_speck_leaves_nothing_out() -> None:
+    scores = four_regions(0.45, 0.4)
+    scores[6, 6, 20] = 0.9
+    mask, _shown, left_out = finding_mask(scores, CAREFUL, 2 * CUBE.voxel_ml, CUBE)
+    assert left_out is None and mask.sum() == 54
+
+
+def test_one_region_left_out_is_said_in_the_singular() -> None:
+    assert left_out_in_words(LeftOut(1, 0.444), 0.31) == (
+        "One more region lies above 0.31, but alone it would be uncertain (highest score 0.44): it is left out. "
+        "A lower threshold shows it."
+    )

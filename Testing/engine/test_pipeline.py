@@ -10,8 +10,10 @@ import pytest
 import torch
 from scipy import ndimage
 
+from diffugts.calibration import Calibration
 from diffugts.described_search import suspicion
 from diffugts.errors import Cancelled, ModelError
+from diffugts.findings.lesions import cut
 from diffugts.generated.phantom import draw_phantom
 from diffugts.inpainting import painted_voxels
 from diffugts.models import describe_model, find_model, load_pipeline
@@ -90,6 +92,30 @@ def test_a_scan_without_a_finding_has_no_pseudo_healthy_volume(pipeline, scan) -
     assert result.pseudo_healthy is None
     assert result.findings[0].verdict.value == "not found"
     assert "Nothing above" in result.findings[0].notes[-1]
+
+
+def test_regions_that_are_uncertain_alone_are_left_out_at_the_models_own_threshold_only(pipeline, scan) -> None:
+    """The mask can be cut from the map again, and a run that is made again, given the threshold it had, gives the same."""
+    attention = pipeline.attend(pipeline.encode(scan), TEXTS[:1])[0]
+    scores = pipeline.score_map(pipeline.encode(scan), attention.score)
+    low = float(np.percentile(scores, 99))
+    peaks = sorted(
+        lesion.highest_score for lesion in pipeline(scan, TEXTS[:1], "fast", threshold=low).findings[0].lesions
+    )
+    assert len(peaks) > 2, "the test needs several regions"
+    calibration = Calibration(low, 0.0, uncertain_range=(low, (peaks[0] + peaks[-1]) / 2))
+    levels = {name: replace(level, calibration=calibration) for name, level in pipeline.preset.qualities.items()}
+    before, pipeline.preset = pipeline.preset, replace(pipeline.preset, qualities=levels)
+    try:
+        own, again, lower = (
+            pipeline(scan, TEXTS[:1], "fast", threshold=t).findings[0] for t in (None, low, low - 2e-6)
+        )
+    finally:
+        pipeline.preset = before
+    assert 0 < len(own.lesions) < len(peaks) <= len(lower.lesions)
+    assert np.array_equal(own.mask, again.mask) and np.array_equal(own.score_map, again.score_map)
+    assert np.array_equal(own.mask, cut(own.score_map, low, 0.1, scan.geometry))
+    assert any("left out" in note for note in own.notes) and not any("left out" in note for note in lower.notes)
 
 
 def test_a_region_limits_findings(pipeline, scan, low_threshold) -> None:

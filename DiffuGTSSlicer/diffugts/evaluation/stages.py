@@ -19,7 +19,7 @@ from diffugts.calibration import Calibration
 from diffugts.described_search import painted_over, refined_map, suspicion
 from diffugts.encoded import EncodedScan
 from diffugts.evaluation.overlap import dice
-from diffugts.findings.lesions import cut
+from diffugts.findings.lesions import VerdictRule, finding_mask
 from diffugts.pipeline import Attention, DiffuGTSPipeline
 from diffugts.preset import ModelPreset
 from diffugts.refinement import RefinementWeights
@@ -28,6 +28,7 @@ STAGED, ONE_LOOK = "standard", "fast"
 """The quality level whose stages are taken apart, and the one that looks once."""
 
 FIRST_STAGE, MIRRORED_STAGE = "attention, one look", "attention, mirrored look too"
+ALL_REGIONS = "regions that are uncertain alone kept beside certain ones"
 OWN_REFINEMENT = "residual refinement, the model's own weights"
 
 SMALLEST_LESION_ML = 0.1
@@ -67,9 +68,9 @@ def stage_results(
     results: list[StageResult] = []
 
     def measured(
-        stage: str, levels: list[str], against: str | None, score: np.ndarray, threshold: float
+        stage: str, levels: list[str], against: str | None, score: np.ndarray, rule: VerdictRule
     ) -> StageResult:
-        mask = cut(score, threshold, SMALLEST_LESION_ML, geometry)
+        mask = finding_mask(score, rule, SMALLEST_LESION_ML, geometry)[0]
         marked = float(np.count_nonzero(mask)) * geometry.voxel_ml
         return StageResult(stage, levels, against, dice(mask, truth), marked)
 
@@ -80,13 +81,15 @@ def stage_results(
         score = calibration.scaled(pipeline.score_map(seen, attention.score))
         levels = [name for name, other in preset.qualities.items() if other.mirror == mirror]
         stage, against = (MIRRORED_STAGE, FIRST_STAGE) if mirror else (FIRST_STAGE, None)
-        results.append(measured(stage, levels, against, score, calibration.threshold))
+        rule = pipeline.rule(calibration)
+        results.append(measured(stage, levels, against, score, rule))
     attended = results[-1]
+    results.append(measured(ALL_REGIONS, [], attended.stage, score, replace(rule, certain_alone=False)))
     for name, levels, refined in _refined_maps(pipeline, encoded, attention, calibration, score, seed):
         if refined is None:
             results.append(replace(attended, stage=name, levels=levels, against=attended.stage))
         else:
-            results.append(measured(name, levels, attended.stage, refined, calibration.threshold))
+            results.append(measured(name, levels, attended.stage, refined, rule))
     return [asdict(result) for result in results]
 
 

@@ -31,13 +31,15 @@ class VerdictRule:
     highest score above the beginning of the uncertain scores is uncertain, anything lower is not found.
 
     `uncertain_range` are these scores as they were measured, whatever the threshold (`training.calibration.uncertain_range`);
-    where they were not, they lie `uncertain_margin` around the threshold.
+    where they were not, they lie `uncertain_margin` around the threshold. `certain_alone`: beside a region that is certain,
+    those that by themselves would be uncertain are no part of the finding (`finding_mask`).
     """
 
     threshold: float
     uncertain_margin: float = 0.15
     least_anomaly_score: float = LOWEST_ANOMALY_SCORE
     uncertain_range: tuple[float, float] | None = None
+    certain_alone: bool = False
 
     @property
     def uncertain_scores(self) -> tuple[float, float]:
@@ -48,19 +50,51 @@ class VerdictRule:
         return self.threshold - self.uncertain_margin, self.threshold + above
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """Regions above the threshold that are no part of a finding: how many, and the highest score in any of them."""
+
+    regions: int
+    highest_score: float
+
+
 def cut(score_map: np.ndarray, threshold: float, smallest_lesion_ml: float, geometry: Geometry) -> np.ndarray:
     """The mask (k, j, i): voxels above `threshold` in connected regions of at least `smallest_lesion_ml`."""
-    mask = score_map > threshold
+    return finding_mask(score_map, VerdictRule(threshold), smallest_lesion_ml, geometry)[0]
+
+
+def finding_mask(
+    score_map: np.ndarray, rule: VerdictRule, smallest_lesion_ml: float, geometry: Geometry
+) -> tuple[np.ndarray, np.ndarray, LeftOut | None]:
+    """The mask (k, j, i) of a finding, its score map, and what was left out.
+
+    The mask is `cut`'s, but for `rule.certain_alone`: where a region is certain, its highest score beyond the uncertain ones,
+    regions that are not are left out. In the returned map they score no more than the threshold, so that the same mask can be
+    cut from it again, and a lower threshold brings them back.
+    """
+    mask = score_map > rule.threshold
     box = box_of(mask)
-    if box is None or smallest_lesion_ml <= 0:
-        return mask
-    labels, count = ndimage.label(mask[box], TOUCHING)
-    volumes = np.bincount(labels.ravel(), minlength=count + 1) * geometry.voxel_ml
+    if box is None or (smallest_lesion_ml <= 0 and not rule.certain_alone):
+        return mask, score_map, None
+    inside = mask[box]
+    labels, count = ndimage.label(inside, TOUCHING)
+    of_voxel = labels[inside]
+    volumes = np.bincount(of_voxel, minlength=count + 1) * geometry.voxel_ml
     kept = volumes >= smallest_lesion_ml * (1 - ROUNDING)
     kept[0] = False
+    left_out = None
+    if rule.certain_alone and np.count_nonzero(kept) > 1:
+        peaks = np.zeros(count + 1, score_map.dtype)
+        np.maximum.at(peaks, of_voxel, score_map[box][inside])
+        doubtful = kept & (peaks < rule.uncertain_scores[1])
+        if doubtful.any() and not np.array_equal(doubtful, kept):
+            left_out = LeftOut(int(np.count_nonzero(doubtful)), float(peaks[doubtful].max()))
+            kept &= ~doubtful
+            score_map = score_map.copy()
+            score_map[box][doubtful[labels]] = rule.threshold
     mask = mask.copy()
     mask[box] = kept[labels]
-    return mask
+    return mask, score_map, left_out
 
 
 def measure_lesions(mask: np.ndarray, score_map: np.ndarray, scan: Scan) -> list[Lesion]:
@@ -145,6 +179,16 @@ def verdict(
             f"Uncertain: the highest score, {highest:.2f}, is below {uncertain_to:.2f}; scans without a tumour reach as much."
         ]
     return Verdict.FOUND, []
+
+
+def left_out_in_words(left_out: LeftOut, threshold: float) -> str:
+    """A sentence for the finding."""
+    regions = "One more region lies" if left_out.regions == 1 else f"{left_out.regions} more regions lie"
+    it, is_it = ("it", "it is") if left_out.regions == 1 else ("they", "they are")
+    return (
+        f"{regions} above {threshold:.2f}, but alone {it} would be uncertain (highest score {left_out.highest_score:.2f}): "
+        f"{is_it} left out. A lower threshold shows {'it' if left_out.regions == 1 else 'them'}."
+    )
 
 
 def box_of(mask: np.ndarray) -> tuple[slice, slice, slice] | None:
