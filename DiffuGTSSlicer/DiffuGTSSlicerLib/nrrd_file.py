@@ -52,7 +52,7 @@ def read_header(path: Path) -> NrrdHeader:
         if not end or not head.startswith(b"NRRD000"):
             raise ValueError("it is no NRRD file")
         return _understood(head)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, LookupError) as error:
         raise _unreadable(path, _("its header is damaged: {reason}").format(reason=error)) from error
 
 

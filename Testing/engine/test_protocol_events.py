@@ -7,11 +7,12 @@ import sys
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from diffugts.errors import RequestError
 from diffugts.protocol.events import COMMANDS, EVENTS, LONGEST_LINE, Command, Event, parse_command, parse_event
+from fuzzing import fuzzed
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     "hello": {"protocol": 1, "version": "1.0.0", "pid": 4711},
@@ -50,7 +51,7 @@ def test_a_command_comes_back_from_its_line(command: Command) -> None:
     assert line.isascii() and len(line.splitlines()) == 1 and parse_command(line + "\n") == command
 
 
-@settings(max_examples=60, deadline=None)
+@fuzzed(60)
 @given(TEXTS, TEXTS)
 def test_a_job_and_a_path_of_any_signs_come_back(job: str, path: str) -> None:
     try:
@@ -167,7 +168,7 @@ KEYS = st.sampled_from(["command", "event", "job", "request", "position", "stage
 NEARLY = st.dictionaries(KEYS, ANYTHING | st.sampled_from([*COMMANDS, *EVENTS]), max_size=8).map(json.dumps)
 
 
-@settings(max_examples=300, deadline=None)
+@fuzzed(300)
 @given(st.text(max_size=80) | ANYTHING.map(json.dumps) | NEARLY)
 def test_any_line_is_a_command_an_event_or_a_request_error(line: str) -> None:
     for parse in (parse_command, parse_event):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from diffugts.errors import ResultError
@@ -25,6 +25,7 @@ from diffugts.protocol.manifest import (
     sha256_of,
 )
 from diffugts.protocol.request import Region
+from fuzzing import fuzzed
 
 SCORE, TABLE = b"the score map's bytes", b"description,verdict\n"
 
@@ -297,7 +298,7 @@ def one_result(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return folder, (folder / "result.json").read_text(encoding="utf-8")
 
 
-@settings(max_examples=150, deadline=None)
+@fuzzed(150)
 @given(st.sampled_from(PLACES), ANYTHING)
 def test_any_damage_is_a_result_error_or_no_damage(
     one_result: tuple[Path, str], place: tuple[str | int, ...], met: object

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from diffugts.errors import RequestError
@@ -22,6 +22,7 @@ from diffugts.protocol.request import (
     Region,
     Request,
 )
+from fuzzing import fuzzed
 
 LEAST: dict[str, Any] = {
     "schema": REQUEST_SCHEMA,
@@ -290,14 +291,14 @@ ANYTHING = st.recursive(
 FIELDS = st.sampled_from([*json.loads(FULL.to_json()), "treshold"])
 
 
-@settings(max_examples=150, deadline=None)
+@fuzzed(150)
 @given(ANYTHING)
 def test_any_json_is_a_request_or_a_request_error(facts: object) -> None:
     with pytest.raises(RequestError):
         Request.from_json(json.dumps(facts), Path("/somewhere"))
 
 
-@settings(max_examples=200, deadline=None)
+@fuzzed(200)
 @given(st.dictionaries(FIELDS, ANYTHING, min_size=1, max_size=2))
 def test_a_request_with_any_values_is_refused_or_comes_back_the_same(changed: dict[str, object]) -> None:
     try:
@@ -308,7 +309,7 @@ def test_a_request_with_any_values_is_refused_or_comes_back_the_same(changed: di
         assert Request.from_json(request.to_json()) == request
 
 
-@settings(max_examples=100, deadline=None)
+@fuzzed(100)
 @given(st.text(max_size=60))
 def test_any_text_is_a_request_error(text: str) -> None:
     with pytest.raises(RequestError):

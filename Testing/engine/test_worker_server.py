@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from diffugts.errors import ResultError
 from diffugts.protocol import Command, Event, ResultManifest, Stage, sha256_of
+from fuzzing import fuzzed
 from job_folders import job_folder
 from worker_process import HERE, WorkerProcess, environment
 
@@ -302,7 +303,7 @@ GARBAGE = (
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@fuzzed(40)
 @given(st.lists(GARBAGE.map(lambda line: line.replace(b"\n", b" ")), max_size=8))
 def test_every_line_that_is_no_command_gets_one_sentence(worker: WorkerProcess, lines: list[bytes]) -> None:
     worker.send_bytes(b"".join(line + b"\n" for line in lines))

@@ -18,12 +18,14 @@ import numpy as np
 import pytest
 from made_results import write_result
 from made_volumes import SHAPE, made_volume, matrix
+from nrrd_files import write_nrrd
 
 from diffugts.errors import RequestError, ResultError, ScanError
 from diffugts.protocol import Command, Event, Request, ResultManifest, sha256_of
 from DiffuGTSSlicerLib.freeze import freeze_order
 from DiffuGTSSlicerLib.job import Job, JobState
 from DiffuGTSSlicerLib.job_queue import JobQueue
+from DiffuGTSSlicerLib.nrrd_file import read_header
 from DiffuGTSSlicerLib.result_check import checked_result
 from DiffuGTSSlicerLib.results import import_result, nodes_of_result
 from DiffuGTSSlicerLib.worker_process import News, WorkerProcess
@@ -32,6 +34,9 @@ CASES = range(int(os.environ.get("DIFFUGTS_FUZZED", "60")))
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0]) @ matrix("oblique")
 STRANGE: tuple[Any, ...] = (
     None, True, -1, 0, 10**30, 0.5, -1e308, "", "finding_1", "x" * 5000, "../../x", "\x00", "\ud800", [], [[]], [1, "a"], {}, {"a": 1},
+)  # fmt: skip
+ODD_VALUES = (
+    b"", b" ", b"none", b"none none", b"3", b"0 0 0", b"-1 8 8 8", b"(1,0,0)", b"(nan,0,0) (0,1,0) (0,0,1)", b"()", b"x" * 300,
 )  # fmt: skip
 
 
@@ -66,12 +71,12 @@ def damaged_json(text: str, chance: random.Random) -> str:
 
 
 def damaged_header(content: bytes, chance: random.Random) -> bytes:
-    """A NRRD file with its header's lines lost, doubled, exchanged or misspelt; sizes stay small."""
+    """A NRRD file with its header's lines lost, doubled, misspelt or given another value; sizes stay small."""
     head, body = content.split(b"\n\n", 1)
     lines = head.split(b"\n")
     for _ in range(chance.randint(1, 3)):
         n = chance.randrange(len(lines))
-        what = chance.randrange(4)
+        what = chance.randrange(5)
         if what == 0 and len(lines) > 1:
             del lines[n]
         elif what == 1:
@@ -80,8 +85,10 @@ def damaged_header(content: bytes, chance: random.Random) -> bytes:
             k = chance.randrange(len(lines[n]))
             sign = bytes([chance.choice(b"aZ :(),.-\x00\xff")])
             lines[n] = lines[n][:k] + sign + lines[n][k + 1 :]
+        elif what == 3:
+            lines[n] = lines[n].partition(b":")[0] + b": " + chance.choice(ODD_VALUES)
         else:
-            body = body[: chance.randrange(len(body))]
+            body = body[: chance.randrange(len(body) or 1)]
     return b"\n".join(lines) + b"\n\n" + body
 
 
@@ -153,6 +160,18 @@ def test_a_damaged_volume_is_refused_in_a_sentence_or_harmless(scene, host, whol
     refusal = brought_in(scene, job)
     host.faults.take_vtk_errors()  # Slicer's readers say it in their own words too
     require_all_or_nothing(scene, job, refusal)
+
+
+@pytest.mark.parametrize("field", ["type", "space", "sizes", "space directions", "encoding", "space origin"])
+@pytest.mark.parametrize("value", ["", "none", "none none none none", "()", "nan"])
+def test_a_field_of_a_volume_that_says_nothing_is_refused(tmp_path: Path, field: str, value: str):
+    path = tmp_path / "score.nrrd"
+    write_nrrd(path, np.zeros((4, 5, 6), np.float32), LPS)
+    head, body = path.read_bytes().split(b"\n\n", 1)
+    lines = [f"{field}: {value}" if line.startswith(f"{field}:") else line for line in head.decode().split("\n")]
+    path.write_bytes("\n".join(lines).encode() + b"\n\n" + body)
+    with pytest.raises(ResultError, match="cannot be read"):
+        read_header(path)
 
 
 @pytest.mark.parametrize("seed", CASES)
