@@ -308,6 +308,18 @@ def test_a_row_gives_region_modality_name_and_several_descriptions(tmp_path: Pat
     assert first.name.startswith("P_1-") and second.name == "b"
 
 
+@pytest.mark.parametrize(("image", "name"), [(".", "study-7"), ("/", "scan"), (".nrrd", "nrrd-0635af86"), ("..", None)])
+def test_a_case_whose_scan_has_no_name_has_a_folder_of_its_own_all_the_same(
+    tmp_path: Path, image: str, name: str | None
+) -> None:
+    folder = tmp_path / "study-7"
+    folder.mkdir()
+    (folder / "scans.csv").write_text(f"image,descriptions\n{image},cyst\n")
+    (case,) = read_table(folder / "scans.csv", {})
+    assert case.name == Path(case.name).name not in ("", ".", "..")
+    assert name is None or case.name == name
+
+
 def test_the_table_of_findings_lists_lesions_and_why_a_case_failed(tmp_path: Path) -> None:
     cases = made_cases(tmp_path, 2)
     (tmp_path / "s1.nrrd").write_bytes(b"no scan")

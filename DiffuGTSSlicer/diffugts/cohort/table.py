@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -91,7 +92,9 @@ def _case(row: dict[str, str | None], line: int, folder: Path, options: Mapping[
         )
     except RequestError as error:
         raise RequestError(f"Line {line} of the table: {error}") from error
-    return Case(folder_name(cells.get("name") or _stem(cells["image"])), request)
+    # "." names the table's own folder, and a file may be called ".nrrd": no case's folder may be that of all cases.
+    name = cells.get("name") or _stem(cells["image"]) or os.path.basename(os.path.abspath(request.scan)) or "scan"
+    return Case(folder_name(name), request)
 
 
 def folder_name(name: str) -> str:
