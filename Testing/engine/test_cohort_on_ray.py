@@ -225,8 +225,29 @@ def test_an_actor_killed_at_any_stage_costs_nothing_but_time(tmp_path: Path, mac
     with cluster(machines.address):
         outcomes = carry_out_cohort(cases, tmp_path / "out", links(Share(1, 1, 0), 1, stand_in(0.05)), heard)
     assert [o.failure for o in outcomes] == [""] * len(STAGES)
-    assert all(heard.told.count((case.name, "began")) == 2 for case in cases), "each began again once"
+    began = [heard.told.count((case.name, "began")) for case in cases]
+    # The kill while the last one is written may come when its result is whole already.
+    assert began in ([2] * len(STAGES), [2] * (len(STAGES) - 1) + [1]), "each began again once"
     require_whole_and_nothing_else(cases, tmp_path / "out")
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_cancel_that_finds_its_actor_lost_is_no_error(machines: Cluster) -> None:
+    import asyncio
+
+    from diffugts.cohort.on_ray import cluster
+    from diffugts.worker.on_ray import RayLink
+
+    async def cancel_after_a_kill() -> None:
+        link = RayLink(stand_in(0.1), 0)
+        await link.ready()
+        os.kill(actor_pid(), signal.SIGKILL)
+        await link.cancel("a")  # there is no such job any more: what carries it out says what became of it
+        await link.close()
+
+    with cluster(machines.address):
+        asyncio.run(cancel_after_a_kill())
 
 
 @needs_ray

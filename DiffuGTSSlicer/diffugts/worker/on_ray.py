@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -124,8 +125,9 @@ class RayLink:
         raise WorkerLost(SENTENCE)
 
     async def cancel(self, job: str) -> None:
-        """Ask the worker to stop a job."""
-        await self._actor.cancel.remote(job)
+        """Ask the worker to stop a job. Where it was lost, `carry_out` says so."""
+        with suppress(ray.exceptions.RayError):
+            await self._actor.cancel.remote(job)
 
     def kill(self) -> None:
         """End the worker process; the actor stays."""
