@@ -183,12 +183,13 @@ def test_two_processes_do_not_work_in_one_folder(tmp_path: Path) -> None:
         carried_out(cases, tmp_path)
 
 
-def killed_while_at_work(link: WorkerLink, pids: list[int], times: int) -> None:
-    """Kill the link's process a moment after it began, again for each new one."""
+def killed_while_at_work(link: WorkerLink, heard: Heard, pids: list[int], times: int) -> None:
+    """Kill the link's process (-9) a moment after it took up a case, again for each new one."""
     while len(pids) < times:
+        began = sum(what == "began" for _, what in heard.told)
         pid = link.pid
-        if pid is not None and pid not in pids:
-            time.sleep(0.5)
+        if began > len(pids) and pid is not None and pid not in pids:
+            time.sleep(0.05)
             pids.append(pid)
             os.kill(pid, signal.SIGKILL)
         time.sleep(0.02)
@@ -197,7 +198,7 @@ def killed_while_at_work(link: WorkerLink, pids: list[int], times: int) -> None:
 def test_a_worker_killed_in_a_case_is_replaced_and_the_case_done(tmp_path: Path) -> None:
     cases = made_cases(tmp_path, 2)
     slow, heard, pids = worker(0.1), Heard(), []
-    killer = threading.Thread(target=killed_while_at_work, args=(slow, pids, 1), daemon=True)
+    killer = threading.Thread(target=killed_while_at_work, args=(slow, heard, pids, 1), daemon=True)
     killer.start()
     outcomes = carry_out_cohort(cases, tmp_path / "out", [slow], heard)
     assert [o.failure for o in outcomes] == ["", ""]
@@ -262,7 +263,7 @@ def test_the_command_killed_at_any_stage_loses_no_finished_case(tmp_path: Path, 
 def test_a_case_that_always_ends_its_worker_is_given_up_with_a_sentence(tmp_path: Path) -> None:
     cases = made_cases(tmp_path, 1)
     slow, heard, pids = worker(0.3), Heard(), []
-    killer = threading.Thread(target=killed_while_at_work, args=(slow, pids, MOST_ATTEMPTS), daemon=True)
+    killer = threading.Thread(target=killed_while_at_work, args=(slow, heard, pids, MOST_ATTEMPTS), daemon=True)
     killer.start()
     (outcome,) = carry_out_cohort(cases, tmp_path / "out", [slow], heard)
     assert outcome.manifest is None and "out of memory" in outcome.failure
