@@ -6,7 +6,6 @@ What the pipeline does where its model has a trained attention; `marked_region` 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -73,9 +72,10 @@ def segment_described(
         healthy = None
         if level.inpaint:
             with timed(timings, "inpaint_s"):
-                suspected, unsuspicious = suspicion(pipeline, scan, attentions, calibration, rule.threshold)
-                if region is not None:
-                    suspected &= marked_working_voxels(scan.grid, region)
+                within = marked_working_voxels(scan.grid, region) if region is not None else None
+                suspected, unsuspicious = suspicion(
+                    pipeline, scan, attentions, calibration, rule, smallest_lesion_ml, within
+                )
                 healthy = painted_over(pipeline, scan, suspected, unsuspicious, level, seed, progress)
         if healthy is not None:
             layers = pipeline.layers() if refining and pipeline.preset.refinement.feature else 0
@@ -116,15 +116,24 @@ def suspicion(
     scan: EncodedScan,
     attentions: Sequence[Attention],
     calibration: Calibration,
-    threshold: float,
+    rule: VerdictRule,
+    smallest_lesion_ml: float,
+    within: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Where any of the scaled scores is above `threshold`, and where all of them say next to nothing.
+    """What any of the findings would mark `within` the allowed voxels, and where all scaled scores say next to nothing.
 
-    Both bool (k, j, i) of the working grid.
+    Both bool (k, j, i) of the working grid, as `within` is; None allows all.
     """
-    working = (calibration.scaled(pipeline.on_working_grid(scan, a.score)) for a in attentions)
-    highest = reduce(np.maximum, working)  # one map at a time: there may be fifty descriptions
-    return highest > threshold, highest < UNSUSPICIOUS * min(threshold, calibration.threshold)
+    suspected = np.zeros(scan.grid.intensities.shape, bool)
+    unsuspicious = ~suspected
+    silent = UNSUSPICIOUS * min(rule.threshold, calibration.threshold)
+    for attention in attentions:  # one map at a time: there may be fifty descriptions
+        working = calibration.scaled(pipeline.on_working_grid(scan, attention.score))
+        unsuspicious &= working < silent
+        if within is not None:
+            working = np.where(within, working, np.float32(0))
+        suspected |= finding_mask(working, rule, smallest_lesion_ml, scan.grid.geometry)[0]
+    return suspected, unsuspicious
 
 
 def painted_over(

@@ -235,7 +235,9 @@ def test_the_four_stages_called_one_by_one_give_what_all_of_it_gives(pipeline, s
         encoded = pipeline.encode(scan, mirror=True)
         (attention,) = pipeline.attend(encoded, TEXTS[:1])
         calibration, steps_taken = pipeline.preset.calibration("standard"), before.qualities["standard"].steps
-        suspected, silent = suspicion(pipeline, encoded, [attention], calibration, low_threshold)
+        suspected, silent = suspicion(
+            pipeline, encoded, [attention], calibration, pipeline.rule(calibration, low_threshold), 0.1
+        )
         hole = pipeline.hole(encoded, suspected)
         painted = painted_voxels(suspected, hole)
         healthy = pipeline.inpaint(encoded, hole, steps_taken, painted=painted, healthy=silent)

@@ -106,7 +106,9 @@ def _refined_maps(
     `score` is its scaled map there; where nothing is suspected, nothing is painted and nothing to refine: None.
     """
     threshold = calibration.threshold
-    suspected, unsuspicious = suspicion(pipeline, encoded, [attention], calibration, threshold)
+    suspected, unsuspicious = suspicion(
+        pipeline, encoded, [attention], calibration, pipeline.rule(calibration), SMALLEST_LESION_ML
+    )
     level = pipeline.preset.qualities[STAGED]
     healthy = painted_over(pipeline, encoded, suspected, unsuspicious, level, seed, None)
     if healthy is None:
