@@ -160,12 +160,14 @@ def longest_axial_diameter_mm(region: np.ndarray, geometry: VolumeGeometry) -> f
     high = np.maximum.reduceat(np.maximum(seen_first, seen_last), begins)
     reach = (high - low).max(1)
     longest = float(reach.max())  # as seen along the directions: the true one is at least that, and little more
-    for number in np.flatnonzero(reach > longest * LEAST_SEEN):  # no pair of another slice can be longer
+    for number in np.argsort(-reach):
+        far = longest * LEAST_SEEN
+        if reach[number] <= far:  # no pair of this slice can be longer, nor of those that reach less
+            break
         rows = slice(begins[number], begins[number + 1] if number + 1 < len(begins) else None)
         points, seen = (
             np.concatenate([one[rows], other[rows]]) for one, other in ((first, last), (seen_first, seen_last))
         )
-        far = longest * LEAST_SEEN
         outer = (seen >= low[number] + far).any(1) | (seen <= high[number] - far).any(1)
         longest = max(longest, _largest_distance(points[outer]))
     return longest + float(steps_mm.mean())

@@ -13,8 +13,8 @@ from DiffuGTSSlicerLib.lesions import Lesion, lesions_of
 from DiffuGTSSlicerLib.score_field import ScoreFields
 from DiffuGTSSlicerLib.voxels_on_grid import voxels_on_grid
 
-MOST_LESIONS = 100
-"""Measured and listed; nobody goes through more, and a low threshold makes thousands of specks."""
+MOST_LESIONS = 50
+"""Measured and listed: a low threshold makes hundreds of specks, which would hold up the window. Tables and files have all."""
 
 
 @dataclass

@@ -192,6 +192,15 @@ def test_the_longest_diameter_is_that_of_all_pairs_of_voxels(seed: int, corner: 
     assert found == pytest.approx(longest + 0.8)
 
 
+@pytest.mark.parametrize("radius", [9.5, 19.0, 22.5])
+def test_the_longest_diameter_of_a_ball_whose_slices_reach_nearly_as_far(radius: float):
+    """The middle slice is longer than it looks along the directions, and longer than its neighbours can be."""
+    region = np.linalg.norm(np.indices((61, 61, 61)) - np.full((3, 1, 1, 1), 30), axis=0) < radius
+    found = longest_axial_diameter_mm(region, VolumeGeometry.of((61, 61, 61), np.diag([0.7, 0.7, 1.0, 1.0])))
+    points = np.argwhere(region[30]) * 0.7
+    assert found == pytest.approx(np.linalg.norm(points[:, None] - points[None], axis=2).max() + 0.7)
+
+
 def test_what_a_decision_does_not_change_is_not_measured_again(scene, tmp_path: Path, monkeypatch):
     """The longest diameter of half a litre takes tens of milliseconds, and every key pressed asks for all lesions."""
     volume, finding = made_finding(scene, tmp_path)
