@@ -151,6 +151,8 @@ class FindingSegment:
 
     def regions_of(self, mask: SparseMask) -> Regions:
         """The connected regions of a mask; those of the segment, of its cut and of what was rejected are asked for again and again."""
+        if mask.count == 0:
+            return Regions.of(mask)  # kept, it would push out one that takes a moment to find
         known = next((regions for regions in self._regions if regions.mask is mask), None)
         return self._keep(known or Regions.of(mask))
 

@@ -26,7 +26,8 @@ from DiffuGTSSlicerLib.lesions import (  # noqa: E402
     split,
     undecide,
 )
-from DiffuGTSSlicerLib.recut import recut  # noqa: E402
+from DiffuGTSSlicerLib.recut import hand_work, recut  # noqa: E402
+from DiffuGTSSlicerLib.regions import Regions  # noqa: E402
 from DiffuGTSSlicerLib.score_field import ScoreField  # noqa: E402
 from DiffuGTSSlicerLib.segment_masks import read_segment  # noqa: E402
 from DiffuGTSSlicerLib.volume_geometry import VolumeGeometry  # noqa: E402
@@ -224,3 +225,21 @@ def test_what_a_decision_does_not_change_is_not_measured_again(scene, tmp_path: 
     draw(finding, volume, BIG[:2] + (slice(BIG[2].start, BIG[2].start + 1),), True)
     assert [lesion.volume_ml for lesion in lesions_of(finding, voxels)] != [lesion.volume_ml for lesion in after]
     assert measured, "what was drawn is measured"
+
+
+def test_regions_of_the_cut_are_known_when_a_lesion_is_rejected(scene, tmp_path: Path, monkeypatch):
+    """What is left and what was rejected are looked through, the cut is not: its regions were found when it was made."""
+    _, finding = made_finding(scene, tmp_path)
+    recut(finding, 0.5, 0.0)
+    for _ in range(3):  # as the panel shows it again and again
+        first = lesions_of(finding, None)[0]
+        hand_work(finding)
+    looked_through: list[int] = []
+    real = Regions.of.__func__
+    monkeypatch.setattr(
+        Regions, "of", classmethod(lambda cls, mask: (looked_through.append(mask.count), real(cls, mask))[1])
+    )
+    reject(finding, first)
+    lesions_of(finding, None)
+    hand_work(finding)
+    assert sorted(looked_through) == [120, 120]
