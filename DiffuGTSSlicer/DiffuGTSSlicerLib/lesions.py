@@ -252,9 +252,9 @@ def _row_ends(region: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def _longest_of_a_few(first: np.ndarray, last: np.ndarray, slices: np.ndarray) -> float:
     """Between any two ends (n, 2) of rows in the same slice: all pairs at once, since a speck has few."""
-    apart = first[:, None] - last[None], first[:, None] - first[None], last[:, None] - last[None]
-    squared = np.maximum.reduce([(each**2).sum(2) for each in apart])
-    return float(np.sqrt(squared[slices[:, None] == slices[None]].max()))
+    one, other = np.nonzero(slices[:, None] == slices[None])
+    apart = np.concatenate([first[one] - last[other], first[one] - first[other], last[one] - last[other]])
+    return float(np.sqrt((apart**2).sum(1).max()))
 
 
 def _largest_distance(points: np.ndarray) -> float:
