@@ -104,8 +104,8 @@ class Correcting:
         more = _(
             "Only the {most} lesions with the highest scores are listed. Raise the threshold or the smallest lesion."
         )
-        text = more.format(most=MOST_LESIONS) if len(lesions) > MOST_LESIONS else ""
-        self.ui.lesionsLabel.text = text if lesions else "\n".join(row.reasons)
+        too_many = [more.format(most=MOST_LESIONS)] if len(lesions) > MOST_LESIONS else []
+        self.ui.lesionsLabel.text = "\n".join([*too_many, *row.notes] if lesions else row.reasons)
         self.ui.lesionsLabel.visible = bool(self.ui.lesionsLabel.text)
         self.ui.splitButton.enabled = any(lesion.state is not LesionState.REJECTED for lesion in lesions)
         self._show_decision()

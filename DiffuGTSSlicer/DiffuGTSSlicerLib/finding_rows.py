@@ -81,6 +81,12 @@ class FindingRow:
     record: ResultRecord
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What the run said of the finding, such as regions left out of it; nothing once it was corrected."""
+        said = (finding.notes for finding in self.record.findings if finding.segment_id == self.segment_id)
+        return tuple(next(said, ())) if self.outcome in VERDICTS else ()
+
+    @property
     def key(self) -> tuple[str, str]:
         """What tells it from every other row."""
         return self.result, self.segment_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from made_results import made_scores, write_result  # noqa: E402
 from made_volumes import SHAPE, made_volume, matrix  # noqa: E402
 
 from DiffuGTSSlicerLib import findings_table as columns  # noqa: E402
+from DiffuGTSSlicerLib.finding_rows import Outcome  # noqa: E402
 from DiffuGTSSlicerLib.freeze import freeze_order  # noqa: E402
 from DiffuGTSSlicerLib.job import Job  # noqa: E402
 from DiffuGTSSlicerLib.provenance import RECORD, RESULT  # noqa: E402
@@ -354,3 +356,19 @@ def test_a_chosen_lesion_stays_chosen_when_the_threshold_moves(scene, tmp_path: 
     shown.ui.thresholdSlider.setValue(40)
     shown.settle()
     assert shown.ui.lesionsTable.currentRow() == 1
+
+
+def test_what_the_run_left_out_is_said_above_its_lesions_until_it_is_corrected(scene, tmp_path: Path, panel):
+    made_finding(scene, tmp_path, texts=TEXTS)
+    shown = panel()
+    shown.choose(0)
+    assert not shown.ui.lesionsLabel.visible
+    correcting, row = shown.section._correcting, shown.section._table.rows[0]
+    sentence = "2 more regions lie above 0.50, but alone they would be uncertain."
+    findings = tuple(replace(each, notes=(sentence,)) for each in row.record.findings)
+    said = replace(row, record=replace(row.record, findings=findings))
+    lesions = correcting.open_finding.lesions()
+    correcting._show_lesions(said, lesions)
+    assert shown.ui.lesionsLabel.visible and shown.ui.lesionsLabel.text == sentence
+    correcting._show_lesions(replace(said, outcome=Outcome.CORRECTED), lesions)
+    assert not shown.ui.lesionsLabel.visible, "a lower threshold shows them: it is true no more"
