@@ -2,7 +2,8 @@
 
 The hole is larger than what is painted in it, and in that margin the tissue is known twice: as the denoiser guessed it and
 as the scan has it. Where the guess is too bright or too dark there, it is so inside as well: the difference is carried
-inwards by normalised convolution (Knutsson and Westin, "Normalized and differential convolution", CVPR 1993).
+inwards by normalised convolution (Knutsson and Westin, "Normalized and differential convolution", CVPR 1993). What is far from
+the margin is still the guess's; its level is held to what the margin holds (`levelled`).
 """
 
 from __future__ import annotations
@@ -29,6 +30,15 @@ LEAST_KNOWN = 0.02
 
 DENSE_BONE_HU = 240.0
 """Denser than this is a structure beside what is painted, and nothing that its level could be taken from."""
+
+LEVEL_QUANTILES = (0.2, 0.8)
+"""Of the intensities known beside what is painted: no brighter and no darker is its level (docs/decisions.md)."""
+
+LEVEL_VOXELS = 3.0
+"""Sigma by which what is painted is smoothed to its level; finer than that is texture, and kept."""
+
+MEAN_SHARE = 0.5
+"""Of the way from the mean of what is painted to the mean of what is known beside it that it goes (docs/decisions.md)."""
 
 COARSE = 2
 """Voxels to a side of those that are computed with: what is carried on is smooth."""
@@ -84,6 +94,7 @@ def pseudo_healthy_scan(
     after = after.astype(np.float32)
     if known.any():
         after[part] += carried_on(scan[voxels] - after[part], known)
+        after[part] = levelled(after[part], shown[voxels], scan[voxels][known])
     intensities = blended(scan, after, box, shown)
     return PseudoHealthy(intensities, pixel, signed, wide, shown, result)
 
@@ -100,8 +111,30 @@ def carried_on(difference: np.ndarray, known: np.ndarray) -> np.ndarray:
         new = (share > LEAST_KNOWN) & ~reached
         result[new] = ndimage.gaussian_filter(values, reach / COARSE)[new] / share[new]
         reached |= new
-    fine = torch.nn.functional.interpolate(torch.from_numpy(result)[None, None], scale_factor=COARSE, mode="trilinear")
-    return fine[0, 0].numpy()[tuple(slice(0, n) for n in difference.shape)]
+    return _fine(result, difference.shape)
+
+
+def levelled(tissue: np.ndarray, painted: np.ndarray, beside: np.ndarray) -> np.ndarray:
+    """`tissue`, float32 (k, j, i), brought nearer to the level of what is known `beside` it where it is `painted`, bool.
+
+    The level, the tissue smoothed within what is painted, is brought between quantiles of `beside` (n,); then all of it moves by
+    a share of what its mean still differs by.
+    """
+    values, weights = (_coarse(a) for a in (np.where(painted, tissue, np.float32(0)), painted.astype(np.float32)))
+    share = ndimage.gaussian_filter(weights, LEVEL_VOXELS / COARSE)
+    level = ndimage.gaussian_filter(values, LEVEL_VOXELS / COARSE) / np.maximum(share, np.float32(LEAST_KNOWN))
+    low, high = np.quantile(beside, LEVEL_QUANTILES)
+    shift = np.where(weights > 0, np.clip(level, low, high) - level, 0).astype(np.float32)
+    limited = tissue + _fine(shift, tissue.shape)
+    if painted.any():
+        limited += np.float32(MEAN_SHARE * (beside.mean() - limited[painted].mean()))
+    return np.where(painted, limited, tissue)
+
+
+def _fine(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """What `_coarse` made smaller, interpolated to the `shape` it was."""
+    fine = torch.nn.functional.interpolate(torch.from_numpy(array)[None, None], scale_factor=COARSE, mode="trilinear")
+    return fine[0, 0].numpy()[tuple(slice(0, n) for n in shape)]
 
 
 def _coarse(array: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from scipy import ndimage
 from diffugts.encoded import EncodedScan
 from diffugts.foundation.autoencoder import CELL
 from diffugts.inpainting import Inpainting, decoded_box, hole_voxels
-from diffugts.pseudo_healthy import PseudoHealthy, carried_on, on_scan_grid, pseudo_healthy_scan
+from diffugts.pseudo_healthy import PseudoHealthy, carried_on, levelled, on_scan_grid, pseudo_healthy_scan
 from diffugts.scans.intensity import COMPACT_CT_CURVE
 from diffugts.scans.scan import Geometry, Scan
 from diffugts.scans.working_grid import to_working_grid
@@ -91,3 +91,31 @@ def test_what_is_painted_takes_its_level_from_the_healthy_rest_of_the_hole(encod
 
     assert abs(error(None)) < 0.15 * abs(offset)
     assert abs(error(np.zeros_like(wide)) - offset) < 0.01
+
+
+def test_what_is_painted_is_no_brighter_than_what_lies_beside_it_and_keeps_its_texture(encoded: EncodedScan) -> None:
+    """Decoded tissue that is right in the margin and far too bright within comes down to what the margin holds."""
+    scan = encoded.grid.intensities
+    hole = np.zeros([-(-n // CELL) for n in scan.shape], bool)
+    hole[tuple(slice(n // 2 - 3, n // 2 + 3) for n in hole.shape)] = True
+    painted = ndimage.binary_erosion(hole_voxels(hole, scan.shape), iterations=4)
+    voxels = tuple(slice(s.start * CELL, min(s.stop * CELL, n)) for s, n in zip(decoded_box(hole), scan.shape))
+    after = (scan + np.float32(0.3) * painted)[voxels].astype(np.float32)
+    result = Inpainting(encoded.latents, decoded_box(hole), hole)
+    made = pseudo_healthy_scan(encoded, hole, result, scan[voxels], after, painted).intensities
+    core = ndimage.binary_erosion(painted, iterations=4)
+    known = hole_voxels(hole, scan.shape) & ~painted
+    assert made[core].mean() < np.quantile(scan[known], 0.8)
+    assert made[core].std() > 0.8 * scan[core].std()
+
+
+def test_the_mean_of_what_is_painted_goes_half_of_the_way_to_that_of_what_lies_beside_it() -> None:
+    tissue = np.zeros((24, 24, 24), np.float32)
+    painted = np.zeros(tissue.shape, bool)
+    painted[6:18, 6:18, 6:18] = True
+    tissue[painted] = 0.5 + 0.01 * np.random.default_rng(0).standard_normal(int(painted.sum())).astype(np.float32)
+    beside = np.linspace(0.0, 0.8, 500, dtype=np.float32)  # mean 0.4, quantiles 0.16 and 0.64: nothing to be limited
+    found = levelled(tissue, painted, beside)
+    assert abs(float(found[painted].mean()) - 0.45) < 2e-3
+    assert np.allclose(found[painted] - found[painted].mean(), tissue[painted] - tissue[painted].mean(), atol=1e-5)
+    assert not found[~painted].any()
