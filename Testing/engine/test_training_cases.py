@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from diffugts.generated.lesion_looks import LesionKind
 from diffugts.generated.phantom import demo_case
 from diffugts.scans.intensity import COMPACT_CT_CURVE, MAISI_CT_CURVE, IntensityCurve, intensity_curve
-from diffugts.training.cases import TUMOURS_OF_REGION, CaseSource
+from diffugts.training.cases import CaseSource, donors_of
 from diffugts.training.generated_volumes import (
     FIRST_SEED,
     KINDS_OF_BODY,
@@ -19,6 +20,7 @@ from diffugts.training.generated_volumes import (
     kinds_of_body,
 )
 from diffugts.training.grid import TrainingGrid
+from diffugts.training.tumours_by_place import TUMOURS_OF_REGION
 from diffugts.training.volumes import Volume
 
 
@@ -143,3 +145,18 @@ def test_a_real_tumour_that_somebody_marked_outside_the_limbs_is_shown_as_what_i
     assert case.target.any() and case.tumour is not None
     assert case.tumour.organ == case.organ == "lung" and case.region is None
     assert not CaseSource([scan], 5, ["lung"]).marked
+
+
+def test_generated_lesions_take_after_the_sarcomas_that_are_taught_but_for_those_of_bone(bodies: list[Volume]) -> None:
+    body = of(bodies, "abdomen", "CT")
+    tumour = np.zeros(body.tumour.shape, bool)
+    tumour[tuple(slice(n // 2 - 8, n // 2 + 8) for n in tumour.shape)] = True
+    sarcoma = replace(body, name="STS_900_CT", tumour=tumour)
+    donors = donors_of([sarcoma, body], TrainingGrid())
+    assert len(donors) == 1 and donors[0].modality == "CT"
+    assert not donors_of([sarcoma], TrainingGrid(), ["soft tissue"])
+    source = CaseSource([body], 3, donors=donors)
+    drawn = [source.donor_for("CT", LesionKind.SOFT) for _ in range(60)]
+    assert 10 < sum(donor is donors[0] for donor in drawn) < 40
+    assert all(source.donor_for("CT", LesionKind.BONE) is None for _ in range(20))
+    assert all(source.donor_for("MR", LesionKind.BRAIN) is None for _ in range(20))

@@ -174,8 +174,8 @@ def attention(
     from diffugts.descriptions.encoder import load_text_encoder
     from diffugts.preset import ModelPreset
     from diffugts.training.attention import AttentionTask, precision_on, train_attention
-    from diffugts.training.cases import CATEGORIES
     from diffugts.training.run import RunSettings, device_type
+    from diffugts.training.tumours_by_place import CATEGORIES
 
     unknown = [name for name in leave_out if name not in CATEGORIES]
     if unknown:

@@ -14,6 +14,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
+from diffugts.generated.donors import Donor
 from diffugts.generated.fields import Box, box_around, offsets_mm, ramp, smooth_noise
 from diffugts.generated.lesion_looks import LesionKind, LesionLook, draw_look, log_uniform, require_kind
 from diffugts.generated.mimics import apply_mimic, draw_mimic
@@ -49,7 +50,7 @@ class LesionPlan:
     """Everything random about one lesion: place, shape, look, and the seed of its noise.
 
     The surface is where |u| + noise = 1, u being the offset from `centre` turned by `rotation` and divided by
-    `radii_mm`.
+    `radii_mm`. With a `donor` it is that real tumour's, turned and stretched alike, and so is the texture.
     """
 
     kind: LesionKind
@@ -62,6 +63,7 @@ class LesionPlan:
     """Unit quaternion (x, y, z, w) from the ellipsoid's axes to (k, j, i)."""
     look: LesionLook
     seed: int
+    donor: Donor | None = None
 
     @property
     def radius_mm(self) -> float:
@@ -78,6 +80,8 @@ class LesionPlan:
         """Where |u| is larger, nothing changes."""
         look = self.look
         bulge = NOISE_LIMIT * (look.lobulation + look.roughness) + look.spike_length + self.edge_width / 2
+        if self.donor is not None:
+            bulge = max(0.0, self.donor.reach - 1) + self.edge_width / 2
         halo = (1 + 0.35 * NOISE_LIMIT) * look.halo_mm / self.radius_mm
         return 1.0 + bulge + halo + min(1.0, 3 * look.mass_effect_mm / self.radius_mm)
 
@@ -95,11 +99,13 @@ def draw_lesion(
     spacing_mm: float = 2.0,
     radius_mm: tuple[float, float] = (4.0, 35.0),
     sequence: str | None = None,
+    donor: Donor | None = None,
 ) -> LesionPlan | None:
     """A lesion of `kind` with its centre well inside `tissue` (bool, k, j, i), None where there is no room for one.
 
     Mean radii are log-uniform within `radius_mm` and RADIUS_LIMIT_MM, but at most 2.5 times the tissue's greatest
     depth. `sequence` ("T1", "T1c", "T2", "FLAIR") gives brain lesions the contrast they have there, None draws one.
+    A `donor` gives it shape and texture; its radius is then that of the sphere of the same volume.
     """
     require_kind(kind, modality)
     low = min(radius_mm[0], RADIUS_LIMIT_MM[kind])
@@ -129,6 +135,7 @@ def draw_lesion(
         rotation=(float(quaternion[0]), float(quaternion[1]), float(quaternion[2]), float(quaternion[3])),
         look=draw_look(rng, kind, modality, radius, sequence),
         seed=int(rng.integers(2**31)),
+        donor=donor,
     )
 
 
@@ -144,7 +151,8 @@ def apply_lesion(intensities: np.ndarray, plan: LesionPlan, tissue: np.ndarray) 
     box = box_around(intensities.shape, plan.centre, plan.reach_mm / plan.spacing_mm)
     host, voxels, width = intensities[box], plan.radius_mm / plan.spacing_mm, plan.edge_width
     room = ndimage.uniform_filter(ndimage.uniform_filter(tissue[box].astype(np.float32), 3), 3)
-    distance, shape = _shape(plan, box, rng)
+    u = _radii_from_centre(plan, box)
+    distance, shape = _shape(plan, u, rng)
     confined = ramp(room, 0.2, 0.5)
     share = ramp(shape, 1 + width / 2, 1 - width / 2) * confined
     halo = np.zeros_like(share)
@@ -159,7 +167,7 @@ def apply_lesion(intensities: np.ndarray, plan: LesionPlan, tissue: np.ndarray) 
     unit = 1.0 if plan.modality == "CT" else reference
     coarse = smooth_noise(rng, host.shape, max(1.6, 0.3 * voxels))
     grain = _grain(host, share, reference, level, plan) * smooth_noise(rng, host.shape, 1.0, 4.0)
-    lesion = level + _inside(plan, shape, coarse, unit, rng) + look.flattening * grain
+    lesion = level + _inside(plan, u, shape, coarse, unit, rng) + look.flattening * grain
     lesion += (1 - look.flattening) * (pushed - reference)
     around = pushed + (_level(reference, look.halo_contrast, plan) - reference) * (1 + 0.15 * coarse) * halo
     changed = np.clip(around + share * (lesion - around), 0.0, 1.0 if plan.modality == "CT" else MR_CEILING)
@@ -170,15 +178,21 @@ def apply_lesion(intensities: np.ndarray, plan: LesionPlan, tissue: np.ndarray) 
     return result, mask
 
 
-def _shape(plan: LesionPlan, box: Box, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Distance from the centre in radii, |u|, and the same with noise and spicules: the surface is where that is 1."""
+def _radii_from_centre(plan: LesionPlan, box: Box) -> list[np.ndarray]:
+    """u: offsets from the centre along the lesion's own axes, in its radii."""
     offsets = offsets_mm(box, plan.centre, plan.spacing_mm)
     turn = Rotation.from_quat(plan.rotation).as_matrix().astype(np.float32)
-    u = [
+    return [
         (turn[0, a] * offsets[0] + turn[1, a] * offsets[1] + turn[2, a] * offsets[2]) / np.float32(plan.radii_mm[a])
         for a in range(3)
     ]
+
+
+def _shape(plan: LesionPlan, u: list[np.ndarray], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Distance from the centre in radii, |u|, and the same with noise and spicules, or the donor's: the surface is where that is 1."""
     distance = np.sqrt(u[0] ** 2 + u[1] ** 2 + u[2] ** 2)
+    if plan.donor is not None:
+        return distance, plan.donor.shape_at(u)
     look, voxels = plan.look, plan.radius_mm / plan.spacing_mm
     shape = distance + look.lobulation * smooth_noise(rng, distance.shape, max(2.0, 0.7 * voxels), NOISE_LIMIT)
     shape += look.roughness * smooth_noise(rng, distance.shape, max(1.3, 0.25 * voxels), NOISE_LIMIT)
@@ -263,10 +277,15 @@ def _grain(host: np.ndarray, share: np.ndarray, reference: float, level: float, 
 
 
 def _inside(
-    plan: LesionPlan, shape: np.ndarray, coarse: np.ndarray, unit: float, rng: np.random.Generator
+    plan: LesionPlan, u: list[np.ndarray], shape: np.ndarray, coarse: np.ndarray, unit: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Texture, core, rim and calcification: what is added to the lesion's level. `unit` is that of the contrasts."""
+    """Texture, core, rim and calcification: what is added to the lesion's level. `unit` is that of the contrasts.
+
+    A donor's texture has all of these in it.
+    """
     look, width = plan.look, plan.edge_width
+    if plan.donor is not None:
+        return np.float32(plan.donor.spread * unit) * plan.donor.texture_at(u)
     added = look.texture_coarse * coarse + look.texture_fine * smooth_noise(rng, shape.shape, 1.25)
     if look.core_radius:
         core = ramp(shape + 0.06 * coarse, look.core_radius + width / 2, look.core_radius - width / 2)

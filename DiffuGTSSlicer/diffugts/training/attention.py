@@ -22,7 +22,7 @@ from diffugts.attention import AnomalyAttention
 from diffugts.descriptions.encoder import TextEncoder, load_text_encoder
 from diffugts.errors import RequestError
 from diffugts.training.batches import CaseBatch, EncodedBatch, ReadyBatches, batches_of, encoded
-from diffugts.training.cases import CaseSource
+from diffugts.training.cases import CaseSource, donors_of
 from diffugts.training.configuration import RunConfiguration
 from diffugts.training.described_volumes import read_described
 from diffugts.training.draws import draws
@@ -144,7 +144,8 @@ def all_volumes(volumes: Path) -> chain[Volume]:
 def case_source(volumes: Path, bodies: list[Volume], seed: int, left_out: Collection[str] = ()) -> CaseSource:
     """What training cases are drawn from, without the held-out patients."""
     taught = [v for v in (*all_volumes(volumes), *bodies) if not is_held_out(v)]
-    return CaseSource(taught, seed, left_out, TrainingGrid.of_packed(volumes))
+    grid = TrainingGrid.of_packed(volumes)
+    return CaseSource(taught, seed, left_out, grid, donors_of(taught, grid, left_out))
 
 
 def _source_and_foundation_anew(

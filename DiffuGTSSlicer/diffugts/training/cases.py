@@ -8,29 +8,40 @@ Where scans come with marks and the words for them (a user's own, a public chall
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from copy import copy
 
 import numpy as np
 
 from diffugts.descriptions.training_texts import TumourText, texts_of_marks
+from diffugts.generated.donors import Donor, donor_of
 from diffugts.generated.lesions import apply_lesion, draw_lesion
 from diffugts.generated.mimics import apply_mimic, draw_mimic
 from diffugts.generated.tissue import LesionKind, tissue_mask
 from diffugts.training.case import Case, finished_case
 from diffugts.training.crops import crop_box, crop_box_around
-from diffugts.training.generated_volumes import ORGAN_NAMES, PREFIX
+from diffugts.training.generated_volumes import PREFIX
 from diffugts.training.grid import TrainingGrid
+from diffugts.training.tumours_by_place import (
+    CATEGORIES,
+    KIND_IN_ORGAN,
+    KINDS_OF_ORGAN,
+    LIMB_PARTS,
+    ORGAN_OF_MARKED,
+    ORGANS,
+    REGION_OF_BODY_PART,
+    TUMOURS_OF_REGION,
+)
 from diffugts.training.volumes import Volume
 
 REAL_SHARE, LESION_SHARE = 0.30, 0.34
 """Shares of real tumours and of generated lesions; what is left shows nothing to find."""
 
+TRANSPLANTED_SHARE = 0.4
+"""Of the generated lesions, but those of bone: share with shape and texture of a real tumour, where there are donors."""
+
 MARKED_SHARE = 0.06
 """Of the real tumours: those that are no sarcomas. There is one such scan."""
-
-ORGAN_OF_MARKED = {"LIDC-": "lung"}
-"""By name prefix: the organ of the tumours marked in scans that are no sarcomas."""
 
 GROUP_SHARES = {"brain": 0.32, "trunk": 0.40, "body": 0.23, "other": 0.05}
 """Of the cases that are no sarcomas: brains, CT of the trunk, generated bodies, what else there is."""
@@ -58,73 +69,31 @@ RADII_MM = {
 }
 """Mean radii drawn, by kind: on a grid of 4 mm a small faint lesion teaches little but doubt (docs/decisions.md)."""
 
-KIND_IN_ORGAN = {"lung": LesionKind.LUNG, "bone": LesionKind.BONE, "brain": LesionKind.BRAIN}
-"""By organ: what grows there; in others it is SOFT."""
-
-LIMB_PARTS = ("thigh", "thigh", "thigh", "lower leg", "leg", "limb", "knee", "buttock", "upper arm", "shoulder", None)
-"""Where the sarcoma collection's tumours lie; the index says no more than "extremity"."""
-
-ORGANS: dict[str, dict[int, str]] = {
-    "CCTH-A01": {1: "liver", 2: "lung", 3: "lung", 4: "small bowel", 5: "bladder", 6: "bone", 7: "bone"},
-    "example_ct_upper_abdomen": {1: "spleen", 2: "kidney", 3: "kidney", 5: "liver", 6: "stomach", 7: "pancreas"},
-    PREFIX: ORGAN_NAMES,
-}
-"""Label values of the scans whose organs are known, by name prefix."""
-
 DESCRIBED_SHARE = 0.75
 """Of all cases, where there are scans with words of their own: the others are what they would be without."""
 
 TUMOUR_SHARE, LESION_IN_ORGAN_SHARE = 0.55, 0.2
 """Of the cases from such scans: crops round a marked tumour, and crops with generated lesions as well, where the organ is labelled."""
 
-KINDS_OF_ORGAN: dict[str, tuple[str, ...]] = {
-    "liver": ("hepatocellular carcinoma", "liver metastasis", "cholangiocarcinoma"),
-    "lung": ("lung cancer", "lung nodule"),
-    "kidney": ("renal cell carcinoma",),
-    "pancreas": ("pancreatic cancer",),
-    "bladder": ("bladder cancer",),
-    "bone": ("bone tumor",),
-    "brain": ("glioma", "glioma", "brain metastasis", "meningioma"),
-    "thigh": ("soft tissue sarcoma",),
-}
-
-CATEGORIES = {"soft tissue": "thigh"} | {organ: organ for organ in KINDS_OF_ORGAN if organ != "thigh"}
-"""What can be left out of training, and the organ that it is here: sarcomas are called by where they lie."""
-
-TUMOURS_OF_REGION: dict[str, tuple[tuple[str, str], ...]] = {
-    "head": (("glioma", "brain"), ("brain metastasis", "brain"), ("meningioma", "brain")),
-    "extremity": (("soft tissue sarcoma", "thigh"),),
-    "chest": (("lung cancer", "lung"), ("lung nodule", "lung")),
-    "abdomen": (
-        ("liver metastasis", "liver"),
-        ("hepatocellular carcinoma", "liver"),
-        ("renal cell carcinoma", "kidney"),
-        ("pancreatic cancer", "pancreas"),
-    ),
-}
-"""By region: kinds and organs of tumours that a scan of it may be asked for where there are none."""
-
-REGION_OF_BODY_PART = {
-    "brain": "head",
-    "thorax": "chest",
-    "abdomen": "abdomen",
-    "pelvis": "pelvis",
-    "extremity": "extremity",
-    "breast": "chest",
-}
-
 
 class CaseSource:
     """Draws cases from packed volumes; the same seed gives the same cases.
 
     Of the categories in `left_out` (`CATEGORIES`) no tumour is shown, and none is asked for where there is none: what a
-    model does with their words is zero-shot. `grid` is that of the volumes.
+    model does with their words is zero-shot. `grid` is that of the volumes; `donors` are real tumours that generated
+    lesions may take after (`donors_of`).
     """
 
     def __init__(
-        self, volumes: list[Volume], seed: int, left_out: Collection[str] = (), grid: TrainingGrid | None = None
+        self,
+        volumes: list[Volume],
+        seed: int,
+        left_out: Collection[str] = (),
+        grid: TrainingGrid | None = None,
+        donors: Sequence[Donor] = (),
     ) -> None:
         self.rng = np.random.default_rng(seed)
+        self.donors = donors
         self.grid = grid or TrainingGrid()
         self.left_out = {CATEGORIES[name] for name in left_out}
         self.real = [v for v in volumes if v.is_sarcoma and "thigh" not in self.left_out]
@@ -271,13 +240,21 @@ class CaseSource:
         """A crop with up to `count` lesions grown in `tissue`, and where they are."""
         lesions, spacing_mm = np.zeros(scan.shape, bool), self.grid.spacing_mm
         for _ in range(count):
+            donor = self.donor_for(volume.modality, kind)
             plan = draw_lesion(
-                self.rng, tissue, volume.modality, kind, spacing_mm, RADII_MM[kind], sequence=volume.sequence
+                self.rng, tissue, volume.modality, kind, spacing_mm, RADII_MM[kind], volume.sequence, donor
             )
             if plan is not None:
                 scan, mask = apply_lesion(scan, plan, tissue)
                 lesions |= mask
         return scan, lesions
+
+    def donor_for(self, modality: str, kind: LesionKind) -> Donor | None:
+        """A real tumour for the next lesion to take after, None where it is to be made up."""
+        fitting = [donor for donor in self.donors if donor.modality == modality and kind is not LesionKind.BONE]
+        if not fitting or self.rng.random() > TRANSPLANTED_SHARE:
+            return None
+        return fitting[self.rng.integers(len(fitting))]
 
     def nothing(self, volume: Volume) -> Case:
         """A crop with no tumour, half the time with generated look-alikes."""
@@ -355,6 +332,13 @@ class CaseSource:
     def _tumour_kind(self, organ: str | None) -> str:
         kinds = KINDS_OF_ORGAN.get(organ or "", ("",))
         return kinds[self.rng.integers(len(kinds))]
+
+
+def donors_of(volumes: Collection[Volume], grid: TrainingGrid, left_out: Collection[str] = ()) -> list[Donor]:
+    """The sarcomas among `volumes` on `grid` as donors; none where soft tissue is a category that is left out."""
+    sarcomas = [v for v in volumes if v.is_sarcoma and "soft tissue" not in left_out]
+    found = (donor_of(grid.drawn(v.intensities.astype(np.float32), v.modality), v.tumour, v.modality) for v in sarcomas)
+    return [donor for donor in found if donor is not None]
 
 
 def _by_group(volumes: list[Volume]) -> dict[str, list[Volume]]:

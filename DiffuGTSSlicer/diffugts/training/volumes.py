@@ -56,7 +56,7 @@ class Volume:
     """One training volume on the working grid, model intensities.
 
     `tumour` marks what a person marked as tumour; `lesion_mimic` what looks like one and is not (multiple
-    sclerosis); `healthy` where tissue may be taught as normal; `organs` small integers, whose names `cases.ORGANS` holds.
+    sclerosis); `healthy` where tissue may be taught as normal; `organs` small integers, whose names `tumours_by_place.ORGANS` holds.
     All arrays (k, j, i).
 
     A scan from elsewhere (`described_volumes`) says in `description` what its marks are called, in `organ` which organ is 1 in
