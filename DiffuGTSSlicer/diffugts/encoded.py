@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -12,14 +13,15 @@ from diffugts.attention import Queries
 from diffugts.foundation.body import filled_body
 from diffugts.scans.scan import Geometry, Scan
 from diffugts.scans.working_grid import ScanOnGrid
+from diffugts.views import View
 
 
 @dataclass(frozen=True)
 class EncodedScan:
     """What is kept of a scan between descriptions.
 
-    `latents` (1, 4, k, j, i) normalised; `queries` by stride, float16; `mirrored` the queries of the left-right mirrored
-    scan, turned back, where the quality asked for them; `notes` sentences for the user on how it was encoded. A model
+    `latents` (1, 4, k, j, i) normalised; `queries` by stride, float16; `further` the queries of the scan seen otherwise, as
+    they were seen, where the quality asked for them; `notes` sentences for the user on how it was encoded. A model
     without a trained attention encodes only what it is asked about: its latents here are empty, of no voxel.
     """
 
@@ -28,7 +30,7 @@ class EncodedScan:
     modality_class: int
     latents: torch.Tensor
     queries: Queries
-    mirrored: Queries | None = None
+    further: Mapping[View, Queries] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @cached_property
@@ -36,10 +38,15 @@ class EncodedScan:
         """Inside of the patient, bool (k, j, i) of the working grid: found when first asked for, whatever the description."""
         return filled_body(self.grid.intensities, self.grid.modality, self.grid.body_intensity)
 
+    def seen_by(self, views: Collection[View]) -> EncodedScan:
+        """The same with these further views alone. Raises KeyError where one of them is not there."""
+        return replace(self, further={view: self.further[view] for view in views})
+
     @property
     def nbytes(self) -> int:
         """Bytes this holds, the scan's own voxels and the body included: what a cache is bounded by."""
-        tensors = [self.latents, *self.queries.values(), *(self.mirrored or {}).values()]
+        further = [query for queries in self.further.values() for query in queries.values()]
+        tensors = [self.latents, *self.queries.values(), *further]
         intensities = self.grid.intensities
         return (
             sum(t.numel() * t.element_size() for t in tensors)

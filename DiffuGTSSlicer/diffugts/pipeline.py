@@ -15,7 +15,7 @@ Load through this class: plain `DiffusionPipeline.from_pretrained` does not know
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,6 @@ from diffugts.foundation.features import (
     Check,
     ScanFeatures,
     fast_arithmetic,
-    pad_to_multiple,
     padding_multiple,
 )
 from diffugts.foundation.noise_schedules import NoiseScheduler
@@ -56,11 +55,9 @@ from diffugts.pseudo_healthy import PseudoHealthy, pseudo_healthy_scan
 from diffugts.scans.scan import Scan
 from diffugts.scans.working_grid import ScanOnGrid, to_working_grid
 from diffugts.stage_progress import StageProgress, timed
+from diffugts.views import HALF, View
 
 BANK_FILE = "embedding_bank.safetensors"
-HALF = 2
-"""The attention answers at every second voxel of the working grid."""
-
 SAME_THRESHOLD = 1e-6
 """A threshold as near to the model's own is the same: a run that is made again is given the one it had."""
 
@@ -147,8 +144,8 @@ class DiffuGTSPipeline(DiffusionPipeline):
 
     # -- the four stages ---------------------------------------------------------------------------------------------
 
-    def encode(self, scan: Scan, progress: ProgressCallback | None = None, mirror: bool = False) -> EncodedScan:
-        """Bring a scan to the working grid and through the frozen foundation; once per scan.
+    def encode(self, scan: Scan, progress: ProgressCallback | None = None, views: Collection[View] = ()) -> EncodedScan:
+        """Bring a scan to the working grid and through the frozen foundation; once per scan, and once for each further view.
 
         A model without a trained attention only brings it to the grid. Raises ScanError for geometry or content the method
         cannot work on, and for a modality the model does not know.
@@ -162,7 +159,7 @@ class DiffuGTSPipeline(DiffusionPipeline):
         if self.attention is None:
             nothing = torch.empty((1, self.autoencoder.config["latent_channels"], 0, 0, 0))
             return EncodedScan(scan, grid, modality_class(scan.modality, scan.sequence), nothing, {})
-        return self.encode_grid(scan, grid, grid.intensities, progress, mirror)
+        return self.encode_grid(scan, grid, grid.intensities, progress, views)
 
     def encode_grid(
         self,
@@ -170,21 +167,19 @@ class DiffuGTSPipeline(DiffusionPipeline):
         grid: ScanOnGrid,
         intensities: np.ndarray,
         progress: ProgressCallback | None = None,
-        mirror: bool = False,
+        views: Collection[View] = (),
     ) -> EncodedScan:
         """As `encode`, for intensities (k, j, i) that are already on the scan's working grid."""
         grid = replace(grid, intensities=intensities)
         number = modality_class(scan.modality, scan.sequence)
-        check = StageProgress(progress, Stage.ENCODING, self.layers() * (2 if mirror else 1))
+        check = StageProgress(progress, Stage.ENCODING, self.layers() * (1 + len(views)))
         features, notes = self.foundation.features(intensities, number, check)
         queries = self._queries(features)
-        mirrored = None
-        if mirror:
-            multiple = padding_multiple(self.denoiser)
-            padded = pad_to_multiple(torch.from_numpy(intensities)[None, None], multiple)[0, 0].numpy()
-            turned, _ = self.foundation.features(padded[:, :, ::-1], number, check)
-            mirrored = {stride: query.flip(-1) for stride, query in self._queries(turned).items()}
-        return EncodedScan(scan, grid, number, features.latents, queries, mirrored, notes)
+        further = {}
+        for view in views:
+            seen, _ = self.foundation.features(view.seen(intensities, padding_multiple(self.denoiser)), number, check)
+            further[view] = self._queries(seen)
+        return EncodedScan(scan, grid, number, features.latents, queries, further, notes)
 
     def encode_latents(
         self, scan: EncodedScan, part: ScanOnGrid, progress: ProgressCallback | None = None
@@ -192,7 +187,7 @@ class DiffuGTSPipeline(DiffusionPipeline):
         """The latents alone of a part of a scan's working grid: what inpainting needs."""
         check = StageProgress(progress, Stage.ENCODING, self.layers(self.autoencoder.network.encoder))
         latents, notes = self.foundation.latents(part.intensities, check)
-        return replace(scan, grid=part, latents=latents, queries={}, mirrored=None, notes=notes)
+        return replace(scan, grid=part, latents=latents, queries={}, further={}, notes=notes)
 
     def attend(
         self,
@@ -212,12 +207,15 @@ class DiffuGTSPipeline(DiffusionPipeline):
         return results
 
     def attend_one(self, encoded: EncodedScan, description: Description) -> Attention:
-        """The attention to one description that `understand` has read."""
+        """The attention to one description that `understand` has read, the mean of all that was seen of the scan."""
         grid = encoded.grid
         logits, presence = self._logits(encoded.queries, description, grid.modality, grid.sequence)
-        if encoded.mirrored is not None:
-            turned, presence_turned = self._logits(encoded.mirrored, description, grid.modality, grid.sequence)
-            logits, presence = (logits + turned) / 2, (presence + presence_turned) / 2
+        size = logits.shape
+        for view, queries in encoded.further.items():
+            seen, presence_seen = self._logits(queries, description, grid.modality, grid.sequence)
+            logits, presence = logits + view.brought_back(seen, size), presence + presence_seen
+        looks = 1 + len(encoded.further)
+        logits, presence = logits / looks, presence / looks
         return Attention(description, torch.sigmoid(logits).numpy(), float(torch.sigmoid(presence)))
 
     def hole(self, encoded: EncodedScan, mask: np.ndarray) -> np.ndarray:
@@ -317,7 +315,7 @@ class DiffuGTSPipeline(DiffusionPipeline):
         timings: dict[str, float] = {}
         if isinstance(scan, Scan):
             with timed(timings, "encode_s"):
-                scan = self.encode(scan, progress, mirror=level.mirror)
+                scan = self.encode(scan, progress, level.views)
                 if self.device.type == "cuda":  # or the next stage's seconds would hold what is left of this one
                     torch.cuda.synchronize(self.device)
         rule = self.rule(self.preset.calibration(Quality(quality).value), threshold)

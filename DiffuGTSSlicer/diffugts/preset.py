@@ -14,8 +14,13 @@ from diffugts.calibration import Calibration
 from diffugts.errors import ModelError
 from diffugts.refinement import RefinementWeights
 from diffugts.scans.intensity import COMPACT_CT_CURVE
+from diffugts.views import MIRRORED, View
 
 FILE_NAME = "preset.json"
+
+TWO_LOOKS = (MIRRORED,)
+FOUR_LOOKS = (MIRRORED, View(shift_voxels=6), View(mirrored=True, shift_voxels=10))
+"""What `standard` and `thorough` see besides the scan as it is."""
 
 
 @dataclass(frozen=True)
@@ -23,14 +28,14 @@ class QualityLevel:
     """What one quality level does.
 
     `inpaint` draws the pseudo-healthy scan; `steps` of texture after the expected tissue; `seeds` drawn at once;
-    `mirror` also attends to the left-right mirrored scan and averages; `refine` applies the preset's fusion weights.
+    `views` are further ones of the same scan that are attended to and averaged with it; `refine` applies the preset's fusion weights.
     `calibration` says how scores that were looked at in this way are read; None where it was not measured.
     """
 
     inpaint: bool
     steps: int = 0
     seeds: int = 1
-    mirror: bool = False
+    views: tuple[View, ...] = ()
     refine: bool = False
     calibration: Calibration | None = None
 
@@ -67,8 +72,8 @@ class ModelPreset:
     qualities: dict[str, QualityLevel] = field(
         default_factory=lambda: {
             "fast": QualityLevel(inpaint=False),
-            "standard": QualityLevel(inpaint=True, steps=2, mirror=True, refine=True),
-            "thorough": QualityLevel(inpaint=True, steps=4, seeds=3, mirror=True, refine=True),
+            "standard": QualityLevel(inpaint=True, steps=2, views=TWO_LOOKS, refine=True),
+            "thorough": QualityLevel(inpaint=True, steps=4, seeds=3, views=FOUR_LOOKS, refine=True),
         }
     )
 
@@ -79,6 +84,11 @@ class ModelPreset:
     def save(self, folder: Path) -> None:
         """Write `preset.json` into a model folder."""
         (folder / FILE_NAME).write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+
+    @property
+    def ways_of_looking(self) -> list[tuple[View, ...]]:
+        """The further views of the quality levels, each set once, the smallest first: what a calibration belongs to."""
+        return sorted({level.views for level in self.qualities.values()}, key=len)
 
     @classmethod
     def load(cls, folder: Path) -> ModelPreset:
@@ -109,7 +119,9 @@ class ModelPreset:
 
 
 def _quality_level(facts: dict[str, Any]) -> QualityLevel:
-    level = QualityLevel(**facts)
+    if "mirror" in facts:  # written before there were other views
+        facts["views"] = [asdict(MIRRORED)] if facts.pop("mirror") else []
+    level = QualityLevel(**{**facts, "views": tuple(View(**view) for view in facts.get("views", ()))})
     if level.calibration is None:
         return level
     calibration = Calibration(**facts["calibration"])

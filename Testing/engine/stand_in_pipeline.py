@@ -18,8 +18,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,7 @@ from diffugts.findings.lesions import VerdictRule, cut, measure_lesions, verdict
 from diffugts.preset import ModelPreset
 from diffugts.protocol import ProgressCallback, Quality, Region, Stage
 from diffugts.scans.scan import Scan
+from diffugts.views import View
 from diffugts.worker.loading import LoadedModel
 
 STEPS = 10
@@ -42,15 +43,24 @@ class SmoothedScan:
 
     scan: Scan
     smooth: np.ndarray
-    mirrored: np.ndarray | None = None
+    further: Mapping[View, np.ndarray] = field(default_factory=dict)
+
+    def seen_by(self, views: Collection[View]) -> SmoothedScan:
+        return replace(self, further={view: self.further[view] for view in views})
 
     @property
     def nbytes(self) -> int:
-        return self.scan.voxels.nbytes + self.smooth.nbytes + (0 if self.mirrored is None else self.mirrored.nbytes)
+        return self.scan.voxels.nbytes + self.smooth.nbytes + sum(s.nbytes for s in self.further.values())
+
+
+def brought_back(view: View, seen: np.ndarray) -> np.ndarray:
+    """What was seen of a scan, where the scan lies."""
+    part = seen[(slice(view.shift_voxels, None),) * 3]
+    return part[:, :, ::-1] if view.mirrored else part
 
 
 def smoothed(voxels: np.ndarray) -> np.ndarray:
-    """Means of 3 x 3 x 3 voxels, a voxel off centre: as with a network, the mirrored look differs."""
+    """Means of 3 x 3 x 3 voxels, a voxel off centre: as with a network, every view differs."""
     return ndimage.uniform_filter(voxels, 3, origin=(0, 0, 1))
 
 
@@ -64,11 +74,13 @@ class StandInPipeline:
         self.encoded = 0
         """Scans encoded so far."""
 
-    def encode(self, scan: Scan, progress: ProgressCallback | None = None, mirror: bool = False) -> SmoothedScan:
+    def encode(
+        self, scan: Scan, progress: ProgressCallback | None = None, views: Collection[View] = ()
+    ) -> SmoothedScan:
         self.encoded += 1
         self._steps(Stage.ENCODING, progress)
-        mirrored = smoothed(scan.voxels[:, :, ::-1])[:, :, ::-1] if mirror else None
-        return SmoothedScan(scan, smoothed(scan.voxels), mirrored)
+        further = {view: smoothed(view.seen(scan.voxels, 1)) for view in views}
+        return SmoothedScan(scan, smoothed(scan.voxels), further)
 
     def __call__(
         self,
@@ -82,7 +94,7 @@ class StandInPipeline:
         progress: ProgressCallback | None = None,
     ) -> Segmentation:
         assert isinstance(scan, SmoothedScan), "a job encodes first"
-        smooth = scan.smooth if scan.mirrored is None else (scan.smooth + scan.mirrored) / 2
+        smooth = np.mean([scan.smooth, *(brought_back(view, seen) for view, seen in scan.further.items())], axis=0)
         rule = VerdictRule(threshold if threshold is not None else self.preset.threshold)
         findings: list[Finding] = []
         healthy = None

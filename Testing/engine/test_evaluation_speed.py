@@ -27,7 +27,7 @@ PROMISED = {
 COMPACT = Path(__file__).resolve().parents[2] / "Resources" / "Models" / "compact"
 
 
-def test_both_descriptions_are_painted_at_standard_and_the_kept_scan_has_the_mirrored_look(
+def test_both_descriptions_are_painted_at_standard_and_the_kept_scan_has_its_further_views(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[tuple[str, str, bool, float, Segmentation]] = []
@@ -35,7 +35,7 @@ def test_both_descriptions_are_painted_at_standard_and_the_kept_scan_has_the_mir
 
     def watched(pipeline: DiffuGTSPipeline, scan: Any, texts: list[str], quality: str, **named: Any) -> Segmentation:
         result = usual(pipeline, scan, texts, quality, **named)
-        done.append((quality, texts[0], scan.mirrored is not None, result.findings[0].threshold, result))
+        done.append((quality, texts[0], bool(scan.further), result.findings[0].threshold, result))
         return result
 
     monkeypatch.setattr(DiffuGTSPipeline, "__call__", watched)

@@ -15,13 +15,15 @@ from diffugts.evaluation.overlap import dice
 from diffugts.evaluation.records import CaseRecord
 from diffugts.evaluation.report import stage_table
 from diffugts.evaluation.stage_summary import summarise_stages
-from diffugts.evaluation.stages import FIRST_STAGE, MIRRORED_STAGE, OWN_REFINEMENT, stage_results
+from diffugts.evaluation.stages import OWN_REFINEMENT, attention_stage, stage_results
 from diffugts.evaluation.studies import ModelStudies
 from diffugts.pipeline import DiffuGTSPipeline
+from diffugts.preset import FOUR_LOOKS, TWO_LOOKS
 from diffugts.refinement import RefinementWeights
 from small_model import small_pipeline
 
 TEXT = "soft tissue sarcoma"
+FIRST_STAGE, SECOND_STAGE, LAST_STAGE = (attention_stage(way) for way in ((), TWO_LOOKS, FOUR_LOOKS))
 
 
 @pytest.fixture(scope="module")
@@ -34,21 +36,22 @@ def pipeline() -> DiffuGTSPipeline:
 
 
 def by_name(pipeline: DiffuGTSPipeline, truth: np.ndarray) -> dict[str, dict]:
-    encoded = pipeline.encode(made.thigh()[0], mirror=True)
+    encoded = pipeline.encode(made.thigh()[0], views=TWO_LOOKS)
     return {result["stage"]: result for result in stage_results(pipeline, encoded, TEXT, truth)}
 
 
-def test_the_attentions_rows_are_what_fast_and_standard_reach(pipeline: DiffuGTSPipeline) -> None:
+def test_the_attentions_rows_are_what_each_quality_level_reaches(pipeline: DiffuGTSPipeline) -> None:
     scan, truth = made.thigh()
     stages = by_name(pipeline, truth)
-    for stage, quality in ((FIRST_STAGE, "fast"), (MIRRORED_STAGE, "standard")):
+    for stage, quality in ((FIRST_STAGE, "fast"), (SECOND_STAGE, "standard"), (LAST_STAGE, "thorough")):
         mask = PipelineMethod(pipeline, quality).segment(scan, TEXT).mask
         assert mask.any() and stages[stage]["dsc"] == dice(mask, truth)
         assert stages[stage]["marked_ml"] == pytest.approx(mask.sum() * scan.geometry.voxel_ml)
-        assert quality in stages[stage]["levels"]
-    assert stages[FIRST_STAGE]["dsc"] != stages[MIRRORED_STAGE]["dsc"]
-    others = [result for name, result in stages.items() if name not in (FIRST_STAGE, MIRRORED_STAGE)]
-    assert len(others) == 7 and all(r["levels"] == [] and r["against"] == MIRRORED_STAGE for r in others)
+        assert stages[stage]["levels"] == [quality]
+        assert stages[stage]["against"] == (None if stage == FIRST_STAGE else FIRST_STAGE)
+    assert len({stages[stage]["marked_ml"] for stage in (FIRST_STAGE, SECOND_STAGE, LAST_STAGE)}) == 3
+    others = [result for name, result in stages.items() if name not in (FIRST_STAGE, SECOND_STAGE, LAST_STAGE)]
+    assert len(others) == 7 and all(r["levels"] == [] and r["against"] == SECOND_STAGE for r in others)
     assert len({r["marked_ml"] for r in stages.values()}) > 3, "residuals change masks"
 
 
@@ -72,10 +75,10 @@ def test_where_nothing_is_suspected_no_refinement_changes_anything(pipeline: Dif
     assert {result["marked_ml"] for result in stages.values()} == {0.0}
 
 
-def test_what_standard_encoded_is_not_encoded_again(pipeline: DiffuGTSPipeline, monkeypatch, tmp_path: Path) -> None:
+def test_what_looked_most_often_is_not_encoded_again(pipeline: DiffuGTSPipeline, monkeypatch, tmp_path: Path) -> None:
     scan, truth = made.thigh()
     case = EvaluationCase("thigh", "limbs", tmp_path / "scan.nii.gz", None, "CT", None, TEXT)
-    prediction = PipelineMethod(pipeline, "standard").segment(scan, TEXT)
+    prediction = PipelineMethod(pipeline, "thorough").segment(scan, TEXT)
 
     def encode_again(*_: object, **__: object) -> None:
         raise AssertionError("encoded again")

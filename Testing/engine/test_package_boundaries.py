@@ -26,7 +26,7 @@ SERVING = {"fastapi", "starlette", "uvicorn"}
 PICKLING = {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 
 LAYERS = (
-    {"errors", "protocol", "allocation", "interrupts", "stage_progress"},
+    {"errors", "protocol", "allocation", "interrupts", "stage_progress", "views"},
     {"scans", "descriptions"},
     {"generated", "foundation"},
     {"encoded", "attention", "inpainting", "refinement", "calibration"},

@@ -325,7 +325,7 @@ def test_preset_card_and_record_say_what_was_chosen_on_which_scans(assembled: Pa
     preset, measured = ModelPreset.load(assembled), json.loads((volumes.parent / "assembly.json").read_text())
     apart = [v.name for v in all_volumes(volumes) if is_held_out(v)]
     assert preset.name == "with-heads" and measured["held out with a tumour"] == len(apart)
-    once = measured["looked at once"]
+    once = measured["one look"]
     for level in preset.qualities.values():
         assert level.calibration is not None and level.calibration.threshold == once["threshold"] == preset.threshold
         assert level.calibration.least_anomaly_score == once["least_anomaly_score"]
@@ -346,9 +346,9 @@ def test_the_threshold_is_the_best_of_those_that_mark_little_where_there_is_noth
     pipeline = load_pipeline(assembled, random_weights=True)
     ill = answer("a", True, {0.3: 0.8, 0.5: 0.7, 0.7: 0.2}, {0.3: 50.0, 0.5: 40.0, 0.7: 30.0})
     free = answer("b", False, {0.3: 0.0, 0.5: 0.0, 0.7: 1.0}, {0.3: 90.0, 0.5: 4.0, 0.7: 0.0})
-    assert with_bounds(pipeline, {False: [ill]})[0].threshold == 0.3
-    assert with_bounds(pipeline, {False: [ill, free]})[0].threshold == 0.5
-    kept, measured = with_bounds(pipeline, {False: [free]})
+    assert with_bounds(pipeline, {(): [ill]})[0].threshold == 0.3
+    assert with_bounds(pipeline, {(): [ill, free]})[0].threshold == 0.5
+    kept, measured = with_bounds(pipeline, {(): [free]})
     assert kept == pipeline.preset and measured == {"held out with a tumour": 0, "held out without": 1}
 
 

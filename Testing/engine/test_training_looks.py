@@ -9,7 +9,7 @@ import pytest
 
 from diffugts.calibration import Calibration
 from diffugts.generated.phantom import Phantom, draw_phantom
-from diffugts.preset import ModelPreset
+from diffugts.preset import FOUR_LOOKS, TWO_LOOKS, ModelPreset
 from diffugts.training import looks
 from diffugts.training.assembly import MARKED_WHERE_NOTHING_ML, best_threshold, calibrated, held_out_scan
 from diffugts.training.generated_volumes import generated_volume
@@ -29,17 +29,19 @@ def volume():
     return replace(body, name="STS_003_CT", tumour=marked, **cut)
 
 
-def test_one_encoding_gives_both_looks_as_the_quality_levels_would_see_them(volume) -> None:
+def test_one_encoding_gives_all_looks_as_the_quality_levels_would_see_them(volume) -> None:
     pipeline = small_pipeline()
     both = looks_at(pipeline, volume, TEXT)
-    for mirror, look in both.items():
-        encoded = encoded_volume(pipeline, volume, mirror)
+    assert [len(way) for way in both] == [0, 1, 3]
+    for way, look in both.items():
+        encoded = encoded_volume(pipeline, volume, way)
         attention = pipeline.attend(encoded, [TEXT])[0]
-        assert (encoded.mirrored is not None) == mirror
+        assert tuple(encoded.further) == way
         assert np.array_equal(look.score, pipeline.on_working_grid(encoded, attention.score))
         assert look.anomaly_score == attention.anomaly_score and look.whole.highest == look.score.max()
         assert (look.name, look.patient) == ("STS_003_CT", "STS_003") and look.truth is volume.tumour
-    assert not np.array_equal(both[False].score, both[True].score)
+    once, twice, often = (look.score for look in both.values())
+    assert not np.array_equal(once, twice) and not np.array_equal(twice, often)
 
 
 def test_generated_bodies_are_looked_at_with_their_lesion_and_without_it_as_volumes_are(monkeypatch) -> None:
@@ -54,33 +56,35 @@ def test_generated_bodies_are_looked_at_with_their_lesion_and_without_it_as_volu
     monkeypatch.setattr(looks, "draw_phantom", lambda *asked: Phantom(other, None, {}))
     found = looks.looks_at_generated_bodies(pipeline, [7])
     for bodies, shown in zip(found, (scan, other), strict=True):
-        for mirror, named in bodies.items():
-            encoded = pipeline.encode(shown, mirror=mirror)
+        for way, named in bodies.items():
+            encoded = pipeline.encode(shown, views=way)
             attention = pipeline.attend(encoded, [TEXT])[0]
             expected = float(pipeline.on_working_grid(encoded, attention.score).max())
             assert len(named) == 4 and named["generated head 7"].highest == expected
             assert named["generated head 7"].anomaly == attention.anomaly_score
-    assert found[0][True] != found[0][False] and found[0][True] != found[1][True]
+    assert found[0][TWO_LOOKS] != found[0][()] and found[0][TWO_LOOKS] != found[1][TWO_LOOKS]
 
 
 def test_residuals_are_fitted_on_what_standard_sees_scaled_and_cut_as_it_does(volume) -> None:
     pipeline = small_pipeline()
-    mirrored = looks_at(pipeline, volume, TEXT)[True].score
-    cut = float(np.percentile(mirrored, 99))
+    twice = looks_at(pipeline, volume, TEXT)[TWO_LOOKS].score
+    cut = float(np.percentile(twice, 99))
     scaled = Calibration(0.5, 0.5, scale=0.6, bias=-2.0)
     threshold = float(scaled.scaled(np.array([cut]))[0])
     other = Calibration(0.99, 0.5)
-    pipeline.preset = calibrated(pipeline.preset, {False: other, True: replace(scaled, threshold=threshold)})
+    pipeline.preset = calibrated(
+        pipeline.preset, {(): other, TWO_LOOKS: replace(scaled, threshold=threshold), FOUR_LOOKS: other}
+    )
     seen = held_out_scan(pipeline, volume)
-    assert np.array_equal(seen.score, scaled.scaled(mirrored))
-    assert seen.healthy.hole[mirrored > cut * 1.0001].all() and not seen.healthy.hole.all()
+    assert np.array_equal(seen.score, scaled.scaled(twice))
+    assert seen.healthy.hole[twice > cut * 1.0001].all() and not seen.healthy.hole.all()
 
 
 def test_each_quality_level_gets_the_calibration_of_its_way_of_looking() -> None:
-    once, twice = Calibration(0.34, 0.9, scale=0.5), Calibration(0.32, 0.8, scale=0.6)
-    preset = calibrated(ModelPreset("small", "A small model"), {False: once, True: twice})
+    once, twice, often = (Calibration(0.34 - 0.02 * n, 0.9 - 0.1 * n, scale=0.5 + 0.1 * n) for n in range(3))
+    preset = calibrated(ModelPreset("small", "A small model"), {(): once, TWO_LOOKS: twice, FOUR_LOOKS: often})
     assert preset.calibration("fast") == once
-    assert preset.calibration("standard") == preset.calibration("thorough") == twice
+    assert (preset.calibration("standard"), preset.calibration("thorough")) == (twice, often)
     assert (preset.threshold, preset.least_anomaly_score) == (0.32, 0.8), (
         "what no quality level is asked for is standard's"
     )

@@ -76,7 +76,7 @@ def test_kept_features_give_what_fresh_ones_do(shelf: Shelf, tmp_path: Path) -> 
 
 
 def test_a_job_does_not_depend_on_the_quality_that_ran_before(shelf: Shelf, tmp_path: Path) -> None:
-    """`thorough` keeps the mirrored look as well: a later job without it must not use it, nor lose it."""
+    """`thorough` keeps further views: a later job without them must not use them, nor lose them."""
     alone = segment_scan(request(tmp_path / "1", quality="fast"), Shelf(), quiet)
     thorough = segment_scan(request(tmp_path / "2", quality="thorough"), shelf, quiet)
     after = segment_scan(request(tmp_path / "3", quality="fast"), shelf, quiet)

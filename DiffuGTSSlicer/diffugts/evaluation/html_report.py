@@ -75,8 +75,8 @@ def write_html(run: EvaluationRun, records: Sequence[CaseRecord], summary: Summa
 
 
 STAGES = (
-    "<p class=quiet>DSC of the mask up to each stage. The gain is over the attention that the stage is added to: of the mirrored look "
-    "over one look, of every refinement over the attention as 'standard' has it.</p>"
+    "<p class=quiet>DSC of the mask up to each stage. The gain is over the attention that the stage is added to: of further looks "
+    "over one, of every refinement over the attention as 'standard' has it.</p>"
 )
 
 LEGEND = (

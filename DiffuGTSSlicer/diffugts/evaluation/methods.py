@@ -73,7 +73,7 @@ class PipelineMethod:
     def segment(self, scan: Scan, description: str) -> Prediction:
         """The finding of one description. Raises what the pipeline raises."""
         start = time.perf_counter()
-        encoded = self.pipeline.encode(scan, mirror=self.pipeline.preset.qualities[self.quality].mirror)
+        encoded = self.pipeline.encode(scan, views=self.pipeline.preset.qualities[self.quality].views)
         result = self.pipeline(encoded, [description], self.quality, threshold=self.threshold, seed=self.seed)
         seconds = time.perf_counter() - start
         finding = result.findings[0]

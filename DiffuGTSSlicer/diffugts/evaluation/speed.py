@@ -31,7 +31,7 @@ class SpeedReport:
     """Seconds per stage, peak memory in MB and the machine. `first_*` from a scan in memory, `second_*` on the kept scan.
 
     At standard both descriptions are painted, with a threshold below their highest score where that is too low. `encode_s` is
-    that of standard, the mirrored look included.
+    that of standard, its further views included.
 
     `plain_loop_s` None where it was left out; `peak_rss_mb` of the process; `peak_gpu_mb` what tensors took on a GPU before the
     plain loop, None on a CPU.
@@ -97,7 +97,7 @@ def measure_speed(pipeline: DiffuGTSPipeline, scan: Scan, plain_steps: int = PLA
     pipeline(encoded, [SECOND], "fast")
     second = time.perf_counter() - start
     start = time.perf_counter()
-    kept = pipeline.encode(scan, mirror=pipeline.preset.qualities["standard"].mirror)
+    kept = pipeline.encode(scan, views=pipeline.preset.qualities["standard"].views)
     _wait(pipeline.device)
     encode = time.perf_counter() - start
     thresholds = [_that_paints(pipeline, kept, text) for text in (FIRST, SECOND)]

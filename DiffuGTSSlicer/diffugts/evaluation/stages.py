@@ -1,10 +1,10 @@
 """What each stage brings: the mask of one case with the stages added one after the other, those that are off as well.
 
-Looked at as `standard` looks, from what its prediction has encoded: attention with one look, with the mirrored look too, and
-then each kind of residual refinement (`diffugts.refinement`) on top of it. A model that refines by weights of its own is
-measured with these. Beside them stand weights that nobody fitted: a residual enters in units of the logit, so that what
-healthy tissue typically has (`RefinementWeights.pixel_scale`) leaves the score where it is. Fitting them to the cases that are
-evaluated would flatter them; what fitted weights reach on held-out training patients, `diffugts train assemble` says.
+Attention as every quality level looks, from one look to the most; then, looked at as `standard` looks, each kind of residual
+refinement (`diffugts.refinement`) on top of it. A model that refines by weights of its own is measured with these. Beside them
+stand weights that nobody fitted: a residual enters in units of the logit, so that what healthy tissue typically has
+(`RefinementWeights.pixel_scale`) leaves the score where it is. Fitting them to the cases that are evaluated would flatter them;
+what fitted weights reach on held-out training patients, `diffugts train assemble` says.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from diffugts.findings.lesions import VerdictRule, finding_mask
 from diffugts.pipeline import Attention, DiffuGTSPipeline
 from diffugts.preset import ModelPreset
 from diffugts.refinement import RefinementWeights
+from diffugts.views import View, looks_in_words
 
-STAGED, ONE_LOOK = "standard", "fast"
-"""The quality level whose stages are taken apart, and the one that looks once."""
+STAGED = "standard"
+"""The quality level whose stages are taken apart."""
 
-FIRST_STAGE, MIRRORED_STAGE = "attention, one look", "attention, mirrored look too"
 ALL_REGIONS = "regions that are uncertain alone kept beside certain ones"
 OWN_REFINEMENT = "residual refinement, the model's own weights"
 
@@ -59,12 +59,13 @@ def stage_results(
 ) -> list[dict[str, Any]]:
     """Every `StageResult` of a case, as it is kept; `truth` is bool (k, j, i) on the scan's own grid.
 
-    `encoded` has the mirrored look if `STAGED` asks for it; without it, it is encoded again.
+    The stages that need more views than `encoded` has are encoded again.
     """
     preset, geometry = pipeline.preset, encoded.scan.geometry
-    level = preset.qualities[STAGED]
-    if level.mirror and encoded.mirrored is None:
-        encoded = pipeline.encode(encoded.scan, mirror=True)
+    staged_views = preset.qualities[STAGED].views
+    most = list(dict.fromkeys(view for way in preset.ways_of_looking for view in way))
+    if not encoded.further.keys() >= set(most):
+        encoded = pipeline.encode(encoded.scan, views=most)
     results: list[StageResult] = []
 
     def measured(
@@ -74,23 +75,30 @@ def stage_results(
         marked = float(np.count_nonzero(mask)) * geometry.voxel_ml
         return StageResult(stage, levels, against, dice(mask, truth), marked)
 
-    for mirror in (False, True) if level.mirror else (False,):
-        seen = encoded if mirror else replace(encoded, mirrored=None)
-        calibration = preset.calibration(STAGED if mirror == level.mirror else ONE_LOOK)
+    attended: dict[tuple[View, ...], tuple[StageResult, Attention, np.ndarray]] = {}
+    for way in preset.ways_of_looking:
+        levels = [name for name, level in preset.qualities.items() if level.views == way]
+        calibration, against = preset.calibration(levels[0]), results[0].stage if results else None
+        seen = encoded.seen_by(way)
         attention = pipeline.attend(seen, [description])[0]
         score = calibration.scaled(pipeline.score_map(seen, attention.score))
-        levels = [name for name, other in preset.qualities.items() if other.mirror == mirror]
-        stage, against = (MIRRORED_STAGE, FIRST_STAGE) if mirror else (FIRST_STAGE, None)
-        rule = pipeline.rule(calibration)
-        results.append(measured(stage, levels, against, score, rule))
-    attended = results[-1]
-    results.append(measured(ALL_REGIONS, [], attended.stage, score, replace(rule, certain_alone=False)))
+        results.append(measured(attention_stage(way), levels, against, score, pipeline.rule(calibration)))
+        attended[way] = results[-1], attention, score
+    staged, attention, score = attended[staged_views]
+    encoded, calibration = encoded.seen_by(staged_views), preset.calibration(STAGED)
+    rule = pipeline.rule(calibration)
+    results.append(measured(ALL_REGIONS, [], staged.stage, score, replace(rule, certain_alone=False)))
     for name, levels, refined in _refined_maps(pipeline, encoded, attention, calibration, score, seed):
         if refined is None:
-            results.append(replace(attended, stage=name, levels=levels, against=attended.stage))
+            results.append(replace(staged, stage=name, levels=levels, against=staged.stage))
         else:
-            results.append(measured(name, levels, attended.stage, refined, rule))
+            results.append(measured(name, levels, staged.stage, refined, rule))
     return [asdict(result) for result in results]
+
+
+def attention_stage(way: tuple[View, ...]) -> str:
+    """What the attention's stage is called, by its way of looking."""
+    return f"attention, {looks_in_words(way)}"
 
 
 def _refined_maps(

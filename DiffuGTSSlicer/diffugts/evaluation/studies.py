@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from diffugts.evaluation.cases import EvaluationCase
 from diffugts.evaluation.measures import HoleEffect, centred_ellipsoid, dice, hole_effect, psnr, smooth_fill
 from diffugts.evaluation.methods import Prediction
 from diffugts.evaluation.stage_summary import STUDY
-from diffugts.evaluation.stages import ONE_LOOK, stage_results
+from diffugts.evaluation.stages import stage_results
 from diffugts.foundation.body import filled_body
 from diffugts.generated.lesions import apply_lesion, draw_lesion
 from diffugts.generated.tissue import LesionKind, tissue_mask
@@ -36,6 +36,9 @@ PARAPHRASES = (
     "sarcoma of the thigh",
 )
 """The third is one of the wordings held out of training."""
+
+ONE_LOOK = "fast"
+"""The quality level whose scores are read where a scan is looked at once."""
 
 THRESHOLDS = np.arange(0.1, 0.95, 0.05)
 
@@ -59,7 +62,7 @@ class ModelStudies:
             figures[STUDY] = stage_results(pipeline, encoded, case.description, truth)
         if not self.data_folder:
             return figures
-        encoded = replace(encoded, mirrored=None)
+        encoded = encoded.seen_by(())
         if not truth.any():
             seed = 1000 + zlib.crc32(case.name.encode()) % 100_000
             return {**figures, "counterfactual": list(counterfactuals(pipeline, encoded, seed))}

@@ -2,7 +2,7 @@
 
 Calibration (`training.calibration`) and fusion weights are chosen on the training patients held out from the attention's
 training and on tumour-free training scans, never on validation scans. Scans are looked at as the quality level looks: once,
-or averaged with the mirrored scan. Residuals earn a place in the mask only by raising the mean DSC of patients they were
+or averaged over several views. Residuals earn a place in the mask only by raising the mean DSC of patients they were
 not fitted on (leave one patient out) by at least `LEAST_GAIN`; otherwise the weights stay (1, 0, 0, 0) and the residual
 only explains.
 """
@@ -34,7 +34,7 @@ from diffugts.refinement import RefinementWeights, refined_score
 from diffugts.training.attention import HELD_OUT_PATIENTS
 from diffugts.training.calibration import CALIBRATION_SEEDS, calibrate, logistic_regression
 from diffugts.training.configuration import with_left_out
-from diffugts.training.looks import Look, encoded_volume, looks_at, looks_at_generated_bodies
+from diffugts.training.looks import Look, Way, encoded_volume, looks_at, looks_at_generated_bodies
 from diffugts.training.volumes import SPACING_MM, Volume, read_volumes
 
 CARD = "model_card.md"
@@ -90,13 +90,13 @@ def assemble_model(volumes: Path, runs: Path, output: Path) -> ModelPreset:
     free = [looks_at(pipeline, volume, ANY_TUMOUR) for volume in silent]
     present, absent = looks_at_generated_bodies(pipeline, CALIBRATION_SEEDS)
     levels, margin = pipeline.preset.qualities, pipeline.preset.uncertain_margin
-    calibrations: dict[bool, Calibration] = {}
+    calibrations: dict[Way, Calibration] = {}
     figures: dict[str, Any] = {}
-    for mirror in sorted({level.mirror for level in levels.values()}):
-        found, silence = [looks[mirror] for looks in ill], [looks[mirror] for looks in free]
+    for way in pipeline.preset.ways_of_looking:
+        found, silence = [looks[way] for looks in ill], [looks[way] for looks in free]
         cut, by_threshold, marked_ml = best_threshold(found, silence)
-        calibrations[mirror], measured = calibrate(cut, found, silence, present[mirror], absent[mirror], margin)
-        figures[", ".join(name for name, level in levels.items() if level.mirror == mirror)] = {
+        calibrations[way], measured = calibrate(cut, found, silence, present[way], absent[way], margin)
+        figures[", ".join(name for name, level in levels.items() if level.views == way)] = {
             "threshold_unscaled": cut,
             "dice_by_threshold_unscaled": by_threshold,
             "marked_ml_by_threshold_unscaled": marked_ml,
@@ -156,15 +156,15 @@ def best_threshold(ill: Sequence[Look], free: Sequence[Look]) -> tuple[float, di
     return round(best, 2), by_name[0], by_name[1]
 
 
-def calibrated(preset: ModelPreset, calibrations: Mapping[bool, Calibration]) -> ModelPreset:
-    """The preset whose quality levels have the calibration of their way of looking, without and with the mirrored scan.
+def calibrated(preset: ModelPreset, calibrations: Mapping[Way, Calibration]) -> ModelPreset:
+    """The preset whose quality levels have the calibration of their way of looking.
 
     The preset's own bounds, for whoever asks no quality level, are those of `standard`.
     """
     qualities = {
-        name: replace(level, calibration=calibrations[level.mirror]) for name, level in preset.qualities.items()
+        name: replace(level, calibration=calibrations[level.views]) for name, level in preset.qualities.items()
     }
-    usual = calibrations[preset.qualities[REFINED].mirror]
+    usual = calibrations[preset.qualities[REFINED].views]
     return replace(
         preset, qualities=qualities, threshold=usual.threshold, least_anomaly_score=usual.least_anomaly_score
     )
@@ -173,7 +173,7 @@ def calibrated(preset: ModelPreset, calibrations: Mapping[bool, Calibration]) ->
 def held_out_scan(pipeline: DiffuGTSPipeline, volume: Volume) -> HeldOutScan:
     """Attention, inpainting and residuals of one scan, as `standard` computes them."""
     level, calibration = pipeline.preset.qualities[REFINED], pipeline.preset.calibration(REFINED)
-    encoded = encoded_volume(pipeline, volume, level.mirror)
+    encoded = encoded_volume(pipeline, volume, level.views)
     attention = pipeline.attend(encoded, [DESCRIPTION])[0]
     score = calibration.scaled(pipeline.on_working_grid(encoded, attention.score))
     hole = pipeline.hole(encoded, score > calibration.threshold)

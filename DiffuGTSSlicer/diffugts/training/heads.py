@@ -39,8 +39,9 @@ from diffugts.training.calibration import CALIBRATION_SEEDS, calibrate
 from diffugts.training.configuration import with_left_out
 from diffugts.training.described_volumes import patient_of
 from diffugts.training.grid import TrainingGrid
-from diffugts.training.looks import Look, WholeScan
+from diffugts.training.looks import Look, Way, WholeScan, all_views
 from diffugts.training.volumes import Volume
+from diffugts.views import looks_in_words
 
 SARCOMA, ANY_TUMOUR = "soft tissue sarcoma", "tumour"
 """What this project's own held-out scans are asked for, and scans without a tumour."""
@@ -66,8 +67,8 @@ class HeldOutAnswer:
     marked_ml: dict[float, float]
 
 
-Answers = dict[bool, list[HeldOutAnswer]]
-"""By way of looking: once, or averaged with the mirrored scan."""
+Answers = dict[Way, list[HeldOutAnswer]]
+"""By way of looking."""
 
 
 def assemble_heads(
@@ -119,7 +120,7 @@ def assemble_heads(
 
 def held_out_answers(pipeline: DiffuGTSPipeline, volumes: Path, say: Callable[[str], None] = print) -> Answers:
     """Answers on the scans kept from training, each asked for what is marked in it or could be."""
-    answers: Answers = {mirror: [] for mirror in ways_of_looking(pipeline.preset)}
+    answers: Answers = {way: [] for way in pipeline.preset.ways_of_looking}
     for volume in all_volumes(volumes):
         if volume.modality not in pipeline.preset.modalities:
             continue
@@ -129,18 +130,13 @@ def held_out_answers(pipeline: DiffuGTSPipeline, volumes: Path, say: Callable[[s
             description = ANY_TUMOUR
         else:
             continue
-        for mirror, answer in answered(pipeline, volume, description).items():
-            answers[mirror].append(answer)
+        for way, answer in answered(pipeline, volume, description).items():
+            answers[way].append(answer)
         say(f"{volume.name}: asked for '{description}'")
     return answers
 
 
-def ways_of_looking(preset: ModelPreset) -> list[bool]:
-    """Whether a model's quality levels look at the mirrored scan as well: no, yes, or some do."""
-    return sorted({level.mirror for level in preset.qualities.values()})
-
-
-def answered(pipeline: DiffuGTSPipeline, volume: Volume, description: str) -> dict[bool, HeldOutAnswer]:
+def answered(pipeline: DiffuGTSPipeline, volume: Volume, description: str) -> dict[Way, HeldOutAnswer]:
     """The attention's answers to one description on a packed volume, by way of looking."""
     intensities, g = volume.intensities.astype(np.float32), volume.spacing_mm
     k, j, i = intensities.shape
@@ -149,15 +145,15 @@ def answered(pipeline: DiffuGTSPipeline, volume: Volume, description: str) -> di
     curve = IntensityCurve(*pipeline.preset.ct_curve) if is_ct else IntensityCurve((0.0, 1.3), (0.0, 1.3))
     grid = ScanOnGrid(intensities, geometry, curve, geometry, volume.modality, volume.sequence)
     scan = Scan(intensities, geometry, volume.modality, volume.sequence, volume.name)
-    ways, truth = ways_of_looking(pipeline.preset), np.asarray(volume.tumour)
-    encoded = pipeline.encode_grid(scan, grid, intensities, mirror=ways[-1])
+    truth = np.asarray(volume.tumour)
+    encoded = pipeline.encode_grid(scan, grid, intensities, views=all_views(pipeline))
     answers = {}
-    for mirror in ways:
-        attention = pipeline.attend(encoded if mirror else replace(encoded, mirrored=None), [description])[0]
+    for way in pipeline.preset.ways_of_looking:
+        attention = pipeline.attend(encoded.seen_by(way), [description])[0]
         score = pipeline.on_working_grid(encoded, attention.score)
         masks = {threshold: score > threshold for threshold in THRESHOLDS}
         told = score >= min(LEAST_SCORE, float(score.max()))
-        answers[mirror] = HeldOutAnswer(
+        answers[way] = HeldOutAnswer(
             Look(volume.name, patient_of(volume.name), score[told][None], truth[told][None], attention.anomaly_score),
             bool(truth.any()),
             {threshold: dice(mask, truth) for threshold, mask in masks.items()},
@@ -177,8 +173,8 @@ def with_bounds(pipeline: DiffuGTSPipeline, answers: Answers) -> tuple[ModelPres
     if not counts[0]:
         return pipeline.preset, measured
     absent = generated_scans(pipeline)
-    calibrations: dict[bool, Calibration] = {}
-    for mirror, looked in answers.items():
+    calibrations: dict[Way, Calibration] = {}
+    for way, looked in answers.items():
         ill, free = [a for a in looked if a.is_ill], [a for a in looked if not a.is_ill]
         means = {t: float(np.mean([a.dice[t] for a in ill])) for t in ill[0].dice}
         marked = {t: float(np.mean([a.marked_ml[t] for a in free])) if free else 0.0 for t in means}
@@ -186,8 +182,8 @@ def with_bounds(pipeline: DiffuGTSPipeline, answers: Answers) -> tuple[ModelPres
         cut = max(quiet, key=lambda t: means[t])
         looks = [a.look for a in ill], [a.look for a in free]
         margin = pipeline.preset.uncertain_margin
-        calibrations[mirror], figures = calibrate(cut, *looks, {}, absent[mirror], margin)
-        measured["with the mirrored scan" if mirror else "looked at once"] = {
+        calibrations[way], figures = calibrate(cut, *looks, {}, absent[way], margin)
+        measured[looks_in_words(way)] = {
             "threshold_unscaled": cut,
             "dice_by_threshold_unscaled": {f"{t:.2f}": round(value, 4) for t, value in means.items()},
             "marked_ml_by_threshold_unscaled": {f"{t:.2f}": round(value, 2) for t, value in marked.items()},
@@ -196,19 +192,18 @@ def with_bounds(pipeline: DiffuGTSPipeline, answers: Answers) -> tuple[ModelPres
     return calibrated(pipeline.preset, calibrations), measured
 
 
-def generated_scans(pipeline: DiffuGTSPipeline) -> dict[bool, dict[str, WholeScan]]:
+def generated_scans(pipeline: DiffuGTSPipeline) -> dict[Way, dict[str, WholeScan]]:
     """Scores of tumour-free generated bodies of the kinds that the model knows, asked for any tumour, by way of looking."""
-    ways = ways_of_looking(pipeline.preset)
-    found: dict[bool, dict[str, WholeScan]] = {mirror: {} for mirror in ways}
+    ways = pipeline.preset.ways_of_looking
+    found: dict[Way, dict[str, WholeScan]] = {way: {} for way in ways}
     for body, modality in BODIES:
         for seed in CALIBRATION_SEEDS if modality in pipeline.preset.modalities else ():
-            encoded = pipeline.encode(
-                draw_phantom(seed, body, "MR" if modality == "MR" else "CT").scan, mirror=ways[-1]
-            )
-            for mirror in ways:
-                attention = pipeline.attend(encoded if mirror else replace(encoded, mirrored=None), [ANY_TUMOUR])[0]
+            scan = draw_phantom(seed, body, "MR" if modality == "MR" else "CT").scan
+            encoded = pipeline.encode(scan, views=all_views(pipeline))
+            for way in ways:
+                attention = pipeline.attend(encoded.seen_by(way), [ANY_TUMOUR])[0]
                 highest = float(pipeline.on_working_grid(encoded, attention.score).max())
-                found[mirror][f"generated {body} {seed}"] = WholeScan(highest, attention.anomaly_score)
+                found[way][f"generated {body} {seed}"] = WholeScan(highest, attention.anomaly_score)
     return found
 
 
@@ -233,7 +228,7 @@ def _for_new_heads(preset: ModelPreset, name: str) -> ModelPreset:
     """A preset without what was measured of other heads; its bounds until they are chosen are those of no model in particular."""
     plain = ModelPreset("", "")
     levels = {
-        key: QualityLevel(level.inpaint, level.steps, level.seeds, level.mirror)
+        key: QualityLevel(level.inpaint, level.steps, level.seeds, level.views)
         for key, level in preset.qualities.items()
     }
     return replace(

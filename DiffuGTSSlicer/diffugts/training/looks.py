@@ -1,12 +1,12 @@
-"""How the attention sees training scans and generated bodies: once, and averaged with the mirrored scan.
+"""How the attention sees training scans and generated bodies: as each quality level does, by its further views.
 
-Both at the price of one encoding more; `QualityLevel.mirror` says which of the two a quality level does.
+All ways of looking at the price of the one that looks most often: `QualityLevel.views` says which of them a level has.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
@@ -18,6 +18,10 @@ from diffugts.scans.intensity import IntensityCurve
 from diffugts.scans.scan import Geometry, Scan
 from diffugts.scans.working_grid import ScanOnGrid
 from diffugts.training.volumes import SPACING_MM, Volume
+from diffugts.views import View
+
+Way = tuple[View, ...]
+"""A way of looking: the views that are averaged with the scan as it is."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class Look:
         return WholeScan(float(self.score.max()), self.anomaly_score)
 
 
-def encoded_volume(pipeline: DiffuGTSPipeline, volume: Volume, mirror: bool = False) -> EncodedScan:
+def encoded_volume(pipeline: DiffuGTSPipeline, volume: Volume, views: Collection[View] = ()) -> EncodedScan:
     """A packed volume as the pipeline sees a scan: it is on the working grid already."""
     intensities = volume.intensities.astype(np.float32)
     k, j, i = intensities.shape
@@ -51,32 +55,40 @@ def encoded_volume(pipeline: DiffuGTSPipeline, volume: Volume, mirror: bool = Fa
     same = IntensityCurve((0.0, 1.3), (0.0, 1.3))
     grid = ScanOnGrid(intensities, geometry, same, geometry, volume.modality, volume.sequence)
     scan = Scan(intensities, geometry, volume.modality, volume.sequence, volume.name)
-    return pipeline.encode_grid(scan, grid, intensities, mirror=mirror)
+    return pipeline.encode_grid(scan, grid, intensities, views=views)
 
 
-def looks_at(pipeline: DiffuGTSPipeline, volume: Volume, description: str) -> dict[bool, Look]:
-    """The attention's answers to one description on a packed volume: without and with the mirrored scan."""
+def all_views(pipeline: DiffuGTSPipeline) -> list[View]:
+    """The views of all quality levels, each once: one encoding with these serves every way of looking."""
+    return list(dict.fromkeys(view for way in pipeline.preset.ways_of_looking for view in way))
+
+
+def looks_at(pipeline: DiffuGTSPipeline, volume: Volume, description: str) -> dict[Way, Look]:
+    """The attention's answers to one description on a packed volume, by way of looking."""
     looks = {}
-    for mirror, encoded in _both(encoded_volume(pipeline, volume, mirror=True)).items():
-        score, anomaly_score = _seen(pipeline, encoded, description)
-        looks[mirror] = Look(volume.name, volume.patient, score, volume.tumour, anomaly_score)
+    encoded = encoded_volume(pipeline, volume, all_views(pipeline))
+    for way in pipeline.preset.ways_of_looking:
+        score, anomaly_score = _seen(pipeline, encoded.seen_by(way), description)
+        looks[way] = Look(volume.name, volume.patient, score, volume.tumour, anomaly_score)
     return looks
 
 
 def looks_at_generated_bodies(
     pipeline: DiffuGTSPipeline, seeds: Sequence[int]
-) -> tuple[dict[bool, dict[str, WholeScan]], dict[bool, dict[str, WholeScan]]]:
-    """Generated bodies with one lesion, and the same bodies without it, asked for that lesion: by mirror and name."""
-    present: dict[bool, dict[str, WholeScan]] = {False: {}, True: {}}
-    absent: dict[bool, dict[str, WholeScan]] = {False: {}, True: {}}
+) -> tuple[dict[Way, dict[str, WholeScan]], dict[Way, dict[str, WholeScan]]]:
+    """Generated bodies with one lesion, and the same bodies without it, asked for that lesion: by way of looking and name."""
+    ways = pipeline.preset.ways_of_looking
+    present: dict[Way, dict[str, WholeScan]] = {way: {} for way in ways}
+    absent: dict[Way, dict[str, WholeScan]] = {way: {} for way in ways}
     for body in get_args(Body):
         for seed in seeds:
             diseased, _, description = demo_case(seed, body)
             healthy = draw_phantom(seed, body, "MR" if diseased.modality == "MR" else "CT").scan
             for scan, found in ((diseased, present), (healthy, absent)):
-                for mirror, encoded in _both(pipeline.encode(scan, mirror=True)).items():
-                    score, anomaly_score = _seen(pipeline, encoded, description)
-                    found[mirror][f"generated {body} {seed}"] = WholeScan(float(score.max()), anomaly_score)
+                encoded = pipeline.encode(scan, views=all_views(pipeline))
+                for way in ways:
+                    score, anomaly_score = _seen(pipeline, encoded.seen_by(way), description)
+                    found[way][f"generated {body} {seed}"] = WholeScan(float(score.max()), anomaly_score)
     return present, absent
 
 
@@ -84,7 +96,3 @@ def _seen(pipeline: DiffuGTSPipeline, encoded: EncodedScan, description: str) ->
     """Unscaled score on the working grid, where peaks are lower than on the attention's own, and image-level score."""
     attention = pipeline.attend(encoded, [description])[0]
     return pipeline.on_working_grid(encoded, attention.score), attention.anomaly_score
-
-
-def _both(encoded: EncodedScan) -> dict[bool, EncodedScan]:
-    return {False: replace(encoded, mirrored=None), True: encoded}

@@ -7,7 +7,7 @@ the same request gives the same result wherever it was made.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from diffugts.findings.finding import Segmentation
     from diffugts.pipeline import DiffuGTSPipeline
     from diffugts.scans.scan import Scan
+    from diffugts.views import View
     from diffugts.worker.kept_features import KeptFeatures
     from diffugts.worker.loading import SegmentationPipeline
 
@@ -98,23 +99,22 @@ def _segment_once(request: Request, shelf: ModelShelf, progress: ProgressCallbac
     pipeline = model.pipeline
     pipeline.low_memory = low_memory
     clock.lap("load_s")
-    mirror = pipeline.preset.qualities[request.quality.value].mirror
+    views = pipeline.preset.qualities[request.quality.value].views
     notes: list[str] = []
-    if not _serves(encoded, mirror) and key is not None and shelf.kept is not None:
+    if not _serves(encoded, views) and key is not None and shelf.kept is not None:
         encoded = _from_folder(shelf.kept, key, pipeline, scan, notes)
-        if _serves(encoded, mirror):
+        if _serves(encoded, views):
             shelf.keep(key, model_key, encoded)
         clock.lap("kept_s")
-    if not _serves(encoded, mirror):
-        encoded = pipeline.encode(scan, progress, mirror=mirror)
+    if not _serves(encoded, views):
+        encoded = pipeline.encode(scan, progress, views)
         shelf.keep(key, model_key, encoded)
         clock.lap("encode_s")
         if key is not None and shelf.kept is not None and not low_memory:
             _into_folder(shelf.kept, key, pipeline, encoded, notes)
             clock.lap("keep_s")
-    if not mirror and encoded.mirrored is not None:
-        # A pipeline averages with the mirrored look wherever it is there: a job must not depend on what ran before it.
-        encoded = replace(encoded, mirrored=None)
+    # A pipeline averages all views that are there: a job must not depend on what ran before it.
+    encoded = encoded.seen_by(views)
     segmentation = pipeline(
         encoded,
         request.descriptions,
@@ -130,9 +130,9 @@ def _segment_once(request: Request, shelf: ModelShelf, progress: ProgressCallbac
     return segmentation
 
 
-def _serves(encoded: EncodedScan | None, mirror: bool) -> TypeGuard[EncodedScan]:
-    """Whether there are features, and the mirrored look's as well where it is asked for."""
-    return encoded is not None and (not mirror or encoded.mirrored is not None)
+def _serves(encoded: EncodedScan | None, views: Collection[View]) -> TypeGuard[EncodedScan]:
+    """Whether there are features, and those of all further views that are asked for."""
+    return encoded is not None and encoded.further.keys() >= set(views)
 
 
 def _from_folder(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from diffugts.pipeline import DiffuGTSPipeline
     from diffugts.scans.scan import Scan
 
-SCHEMA = "diffugts-kept-features/1"
+SCHEMA = "diffugts-kept-features/2"
 ENDING, UNFINISHED = ".safetensors", ".unfinished"
 MOST_BYTES = 20_000_000_000
 LEFT_BEHIND_S = 3600.0
@@ -166,6 +166,7 @@ def _content(encoded: EncodedScan) -> bytes:
         "sequence": grid.sequence,
         "modality_class": encoded.modality_class,
         "notes": encoded.notes,
+        "views": [asdict(view) for view in encoded.further],
         "checksums": {name: _checksum(tensor) for name, tensor in tensors.items()},
     }
     return save(tensors, metadata={"facts": json.dumps(facts)})
@@ -174,7 +175,7 @@ def _content(encoded: EncodedScan) -> bytes:
 def _tensors(encoded: EncodedScan) -> dict[str, torch.Tensor]:
     import torch
 
-    looks = {"query": encoded.queries, "mirrored": encoded.mirrored or {}}
+    looks = {"query": encoded.queries} | {view.name: queries for view, queries in encoded.further.items()}
     named = {f"{look}_{stride}": query for look, queries in looks.items() for stride, query in queries.items()}
     named |= {"latents": encoded.latents, "intensities": torch.from_numpy(encoded.grid.intensities)}
     return {name: tensor.detach().cpu().contiguous() for name, tensor in named.items()}
@@ -188,6 +189,7 @@ def _decoded(content: bytes, device: torch.device, scan: Scan) -> EncodedScan:
     from diffugts.scans.intensity import IntensityCurve
     from diffugts.scans.scan import Geometry
     from diffugts.scans.working_grid import ScanOnGrid
+    from diffugts.views import View
 
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     facts: dict[str, Any] = json.loads(header["__metadata__"]["facts"])
@@ -199,12 +201,14 @@ def _decoded(content: bytes, device: torch.device, scan: Scan) -> EncodedScan:
     intensities = tensors.pop("intensities").numpy()
     grid = ScanOnGrid(intensities, geometry, curve, scan.geometry, facts["modality"], facts["sequence"])
     latents = tensors.pop("latents").to(device)
-    looks: dict[str, dict[int, torch.Tensor]] = {"query": {}, "mirrored": {}}
+    views = [View(**view) for view in facts["views"]]
+    looks: dict[str, dict[int, torch.Tensor]] = {name: {} for name in ("query", *(view.name for view in views))}
     for name in sorted(tensors, key=lambda name: int(name.rpartition("_")[2])):
         look, _, stride = name.rpartition("_")
         looks[look][int(stride)] = tensors[name].to(device)
     notes = tuple(facts["notes"])
-    return EncodedScan(scan, grid, facts["modality_class"], latents, looks["query"], looks["mirrored"] or None, notes)
+    further = {view: looks[view.name] for view in views}
+    return EncodedScan(scan, grid, facts["modality_class"], latents, looks["query"], further, notes)
 
 
 def _checksum(tensor: torch.Tensor) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from diffugts.findings.finding import Segmentation
     from diffugts.preset import ModelPreset
     from diffugts.scans.scan import Scan
+    from diffugts.views import View
 
 LIBRARIES = (
     "numpy",
@@ -45,8 +46,8 @@ class SegmentationPipeline(Protocol):
     preset: ModelPreset
     low_memory: bool
 
-    def encode(self, scan: Scan, progress: ProgressCallback | None = None, mirror: bool = False) -> EncodedScan:
-        """A scan's features; once per scan."""
+    def encode(self, scan: Scan, progress: ProgressCallback | None = None, views: Collection[View] = ()) -> EncodedScan:
+        """A scan's features; once per scan, and once for each further view."""
 
     def __call__(
         self,
