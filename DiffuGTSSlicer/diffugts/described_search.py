@@ -76,7 +76,7 @@ def segment_described(
                 suspected, unsuspicious = suspicion(
                     pipeline, scan, attentions, calibration, rule, smallest_lesion_ml, within
                 )
-                healthy = painted_over(pipeline, scan, suspected, unsuspicious, level, seed, progress)
+                healthy = painted_over(pipeline, scan, suspected, unsuspicious, level, seed, progress, refining)
         if healthy is not None:
             layers = pipeline.layers() if refining and pipeline.preset.refinement.feature else 0
             steps = 1 + len(asked) * (1 + layers) if refining else 1
@@ -144,16 +144,18 @@ def painted_over(
     level: QualityLevel,
     seed: int,
     progress: ProgressCallback | None,
+    compare: bool = True,
 ) -> PseudoHealthy | None:
     """All that is suspected, bool (k, j, i) of the working grid, painted anew at once; None where nothing is.
 
-    Its level is taken from what is `unsuspicious` around it: a mask may be short of its tumour.
+    Its level is taken from what is `unsuspicious` around it: a mask may be short of its tumour. Residuals need `compare`.
     """
     if not suspected.any():
         return None
     seeds = list(range(seed, seed + level.seeds))
     hole = pipeline.hole(scan, suspected)
-    return pipeline.inpaint(scan, hole, level.steps, seeds, progress, painted_voxels(suspected, hole), unsuspicious)
+    painted = painted_voxels(suspected, hole)
+    return pipeline.inpaint(scan, hole, level.steps, seeds, progress, painted, unsuspicious, compare)
 
 
 def _within(

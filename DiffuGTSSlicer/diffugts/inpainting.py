@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import torch
@@ -29,6 +30,9 @@ from diffugts.foundation.denoiser import HoleDenoiser
 from diffugts.foundation.features import Check, fast_arithmetic, interruptible
 from diffugts.foundation.noise_schedules import DenoisingScheduler, NoiseScheduler, flow_sigmas
 
+Box = tuple[slice, slice, slice]
+"""Slices (k, j, i), of cells or of voxels."""
+
 CONTEXT_CELLS = 6
 """Known latent cells kept around the hole when only its surroundings are denoised."""
 
@@ -37,6 +41,9 @@ SMALLEST_CROP_CELLS = 24
 
 DECODED_MARGIN_CELLS = 2
 """Cells around the hole that are decoded with it: the soft edge and the residual's shell lie there."""
+
+MOST_PARTS = 60
+"""Pieces of a hole that are looked at one by one; more are decoded together."""
 
 EDGE_VOXELS = 2.0
 """Sigma of the soft edge by which decoded tissue is blended into the scan: no seam at its border."""
@@ -180,6 +187,39 @@ def decoded_box(hole: np.ndarray) -> tuple[slice, slice, slice]:
         low, high = (int(seen[0]), int(seen[-1]) + 1) if seen.size else (0, min(size, 1))
         slices.append(slice(max(0, low - DECODED_MARGIN_CELLS), min(size, high + DECODED_MARGIN_CELLS)))
     return slices[0], slices[1], slices[2]
+
+
+def decoded_parts(hole: np.ndarray, reach: int) -> list[Box]:
+    """Boxes of cells that together hold what needs decoding for a `hole`, bool (k, j, i): one for findings that lie close, more where
+    what lies between them would cost more than the halos do, `reach` cells to every side that the decoder has to see as well.
+    """
+
+    pieces = ndimage.label(hole, ndimage.generate_binary_structure(3, 3))[0]
+    boxes = [_with_margin(found, hole.shape) for found in ndimage.find_objects(pieces)]
+    if not 1 < len(boxes) <= MOST_PARTS:
+        return [decoded_box(hole)]
+
+    def cost(box: Box) -> int:
+        return int(np.prod([s.stop - s.start + 2 * reach for s in box]))
+
+    def cheaper_together() -> tuple[Box, Box, Box] | None:
+        for one, other in combinations(boxes, 2):
+            k, j, i = (slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(one, other))
+            if cost((k, j, i)) <= cost(one) + cost(other):
+                return one, other, (k, j, i)
+        return None
+
+    while found := cheaper_together():
+        one, other, both = found
+        boxes = [box for box in boxes if box not in (one, other)] + [both]
+    return boxes
+
+
+def _with_margin(box: tuple[slice, ...], shape: Sequence[int]) -> Box:
+    k, j, i = (
+        slice(max(0, s.start - DECODED_MARGIN_CELLS), min(n, s.stop + DECODED_MARGIN_CELLS)) for s, n in zip(box, shape)
+    )
+    return k, j, i
 
 
 def hole_voxels(hole: np.ndarray, shape: Sequence[int]) -> np.ndarray:

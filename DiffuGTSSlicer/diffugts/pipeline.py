@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import SimpleITK as sitk
 import torch
 from diffusers import DiffusionPipeline
 
@@ -47,11 +46,12 @@ from diffugts.foundation.features import (
 )
 from diffugts.foundation.noise_schedules import NoiseScheduler
 from diffugts.foundation.tiled import TiledFoundation
-from diffugts.inpainting import decoded_box, hole_cells, inpaint, pasted
+from diffugts.inpainting import decoded_box, decoded_parts, hole_cells, inpaint, pasted
 from diffugts.marked_region import segment_marked_region
 from diffugts.preset import ModelPreset
 from diffugts.protocol import ProgressCallback, Quality, Region, Stage
 from diffugts.pseudo_healthy import PseudoHealthy, pseudo_healthy_scan
+from diffugts.scans.interpolation import interpolated
 from diffugts.scans.scan import Scan
 from diffugts.scans.working_grid import ScanOnGrid, to_working_grid
 from diffugts.stage_progress import StageProgress, timed
@@ -231,13 +231,18 @@ class DiffuGTSPipeline(DiffusionPipeline):
         progress: ProgressCallback | None = None,
         painted: np.ndarray | None = None,
         healthy: np.ndarray | None = None,
+        compare: bool = True,
     ) -> PseudoHealthy:
         """The pseudo-healthy scan for a hole in latent cells; with several seeds the median of their decodings.
 
         `painted`, bool (k, j, i) on the working grid, is where it replaces the scan; without it, in the whole hole. What
         is painted takes its level from the rest of the hole where that is `healthy`, bool alike; without it, all of that.
+        `compare` decodes the scan itself as well, for the residuals.
         """
-        decodings = self.layers(self.autoencoder.network.decoder) * (len(seeds) + 1)
+        # Where the decoder normalises over what it is given, less of it would be another result.
+        exact = self.autoencoder.config["normalisation"] == "none"
+        parts = decoded_parts(hole, self.autoencoder.decoder_reach) if exact else [decoded_box(hole)]
+        decodings = self.layers(self.autoencoder.network.decoder) * (len(seeds) + compare) * len(parts)
         check = StageProgress(progress, Stage.INPAINTING, self.layers(self.painter) * (steps + 1) + decodings)
         result = inpaint(
             self.painter,
@@ -251,9 +256,9 @@ class DiffuGTSPipeline(DiffusionPipeline):
             check,
             self.crop_cells,
         )
-        box = decoded_box(hole)
-        before = self.foundation.decoded(encoded.latents, box, check)
-        filled = [self.foundation.decoded(pasted(encoded.latents, result, n), box, check) for n in range(len(seeds))]
+        box, decode = decoded_box(hole), self.foundation.decoded_in_parts
+        before = decode(encoded.latents, box, parts, check) if compare else None
+        filled = [decode(pasted(encoded.latents, result, n), box, parts, check) for n in range(len(seeds))]
         return pseudo_healthy_scan(encoded, hole, result, before, np.median(filled, axis=0), painted, healthy)
 
     def refine(
@@ -342,10 +347,8 @@ class DiffuGTSPipeline(DiffusionPipeline):
 
     def score_map(self, encoded: EncodedScan, score: np.ndarray, allowed: np.ndarray | None = None) -> np.ndarray:
         """A score at half resolution as a map (k, j, i) on the scan's own grid, unscaled, 0 outside the allowed region."""
-        image = encoded.score_geometry.image(np.ascontiguousarray(score))
-        reference = _empty_image(encoded)
-        resampled = sitk.GetArrayFromImage(sitk.Resample(image, reference, sitk.Transform(), sitk.sitkLinear, 0.0))
-        return resampled if allowed is None else np.where(allowed, resampled, np.float32(0))
+        whole = interpolated(score, encoded.score_geometry, encoded.scan.geometry)
+        return whole if allowed is None else np.where(allowed, whole, np.float32(0))
 
     def layers(self, *modules: torch.nn.Module) -> int:
         """Steps that a pass through the foundation, or through `modules`, reports: its convolutions."""
@@ -402,12 +405,3 @@ class DiffuGTSPipeline(DiffusionPipeline):
         embeddings = self.reader.embed([pair.normal, pair.abnormal]).to(self.device)
         maps = self._heads.attend(queries, embeddings[:1], embeddings[1:])
         return maps.logits[0, 0].float().cpu(), maps.presence[0].float().cpu()
-
-
-def _empty_image(encoded: EncodedScan) -> sitk.Image:
-    geometry = encoded.scan.geometry
-    image = sitk.Image(geometry.size, sitk.sitkUInt8)
-    image.SetSpacing(geometry.spacing_mm)
-    image.SetOrigin(geometry.origin_mm)
-    image.SetDirection(geometry.direction)
-    return image

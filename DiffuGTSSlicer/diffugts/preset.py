@@ -18,8 +18,8 @@ from diffugts.views import MIRRORED, View
 
 FILE_NAME = "preset.json"
 
-TWO_LOOKS = (MIRRORED,)
-FOUR_LOOKS = (MIRRORED, View(shift_voxels=6), View(mirrored=True, shift_voxels=10))
+THREE_LOOKS = (MIRRORED, View(mirrored=True, shift_voxels=10))
+SIX_LOOKS = (*THREE_LOOKS, View(shift_voxels=6), View(shift_voxels=14), View(mirrored=True, shift_voxels=6))
 """What `standard` and `thorough` see besides the scan as it is."""
 
 
@@ -72,8 +72,8 @@ class ModelPreset:
     qualities: dict[str, QualityLevel] = field(
         default_factory=lambda: {
             "fast": QualityLevel(inpaint=False),
-            "standard": QualityLevel(inpaint=True, steps=2, views=TWO_LOOKS, refine=True),
-            "thorough": QualityLevel(inpaint=True, steps=4, seeds=3, views=FOUR_LOOKS, refine=True),
+            "standard": QualityLevel(inpaint=True, steps=2, views=THREE_LOOKS, refine=True),
+            "thorough": QualityLevel(inpaint=True, steps=4, seeds=3, views=SIX_LOOKS, refine=True),
         }
     )
 

@@ -45,32 +45,55 @@ COARSE = 2
 
 
 @dataclass(frozen=True)
+class DecodedDifference:
+    """Decoded scan against decoded pseudo-healthy scan, model intensities (k, j, i): their distance, smoothed, and with its sign."""
+
+    smoothed: np.ndarray
+    signed: np.ndarray
+
+
+@dataclass(frozen=True)
 class PseudoHealthy:
     """A pseudo-healthy scan on the working grid, model intensities (k, j, i).
 
-    `intensities` the scan with healthy tissue where it is `painted`, bool, voxels; `pixel_residual` how far the decoded scan
-    and the decoded pseudo-healthy scan lie apart, 0 outside the hole's surroundings; `signed` the same with its sign,
-    unsmoothed; `hole` bool, voxels, at least as large as what is painted; `inpainting` what it was decoded from.
+    `intensities` the scan with healthy tissue where it is `painted`, bool, voxels; `hole` bool, voxels, at least as large as
+    what is painted; `inpainting` what it was decoded from; `difference` between the decoded scan and the decoded
+    pseudo-healthy scan, None where the scan itself was not decoded.
     """
 
     intensities: np.ndarray
-    pixel_residual: np.ndarray
-    signed: np.ndarray
     hole: np.ndarray
     painted: np.ndarray
     inpainting: Inpainting
+    difference: DecodedDifference | None = None
+
+    @property
+    def pixel_residual(self) -> np.ndarray:
+        """How far the two lie apart, 0 outside the hole's surroundings. Raises ValueError where the scan was not decoded."""
+        return self._known_difference.smoothed
+
+    @property
+    def signed(self) -> np.ndarray:
+        """The same with its sign, unsmoothed."""
+        return self._known_difference.signed
+
+    @property
+    def _known_difference(self) -> DecodedDifference:
+        if self.difference is None:
+            raise ValueError("the scan itself was not decoded: inpaint with compare=True where residuals are wanted")
+        return self.difference
 
 
 def pseudo_healthy_scan(
     encoded: EncodedScan,
     hole: np.ndarray,
     result: Inpainting,
-    before: np.ndarray,
+    before: np.ndarray | None,
     after: np.ndarray,
     painted: np.ndarray | None = None,
     healthy: np.ndarray | None = None,
 ) -> PseudoHealthy:
-    """Put together what was decoded around the hole: `before` the scan itself, `after` with healthy tissue.
+    """Put together what was decoded around the hole: `before` the scan itself, if it was, `after` with healthy tissue.
 
     `hole` is bool in latent cells of the whole scan; `before` and `after` are model intensities of its `decoded_box`;
     `painted` is bool in voxels (the whole hole where it is not given); `healthy`, bool in voxels, is where the rest of the
@@ -80,9 +103,11 @@ def pseudo_healthy_scan(
     box = decoded_box(hole)
     voxels = tuple(slice(s.start * CELL, min(s.stop * CELL, n)) for s, n in zip(box, shape))
     part = tuple(slice(0, v.stop - v.start) for v in voxels)
-    signed, pixel = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-    signed[voxels] = (before - after)[part]
-    pixel[voxels] = pixel_residual(before, after)[part]
+    difference = None
+    if before is not None:
+        difference = DecodedDifference(np.zeros(shape, np.float32), np.zeros(shape, np.float32))
+        difference.signed[voxels] = (before - after)[part]
+        difference.smoothed[voxels] = pixel_residual(before, after)[part]
     wide = hole_voxels(hole, shape)
     shown = wide if painted is None else painted
     scan = encoded.grid.intensities
@@ -96,7 +121,7 @@ def pseudo_healthy_scan(
         after[part] += carried_on(scan[voxels] - after[part], known)
         after[part] = levelled(after[part], shown[voxels], scan[voxels][known])
     intensities = blended(scan, after, box, shown)
-    return PseudoHealthy(intensities, pixel, signed, wide, shown, result)
+    return PseudoHealthy(intensities, wide, shown, result, difference)
 
 
 def carried_on(difference: np.ndarray, known: np.ndarray) -> np.ndarray:

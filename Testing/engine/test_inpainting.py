@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import ndimage
 
+import made_datasets as made
 from diffugts.foundation.autoencoder import CELL
 from diffugts.foundation.decoding import decode_box
-from diffugts.inpainting import PAINTED_MARGIN_VOXELS, blended, hole_cells, inpaint, painted_voxels, pasted
+from diffugts.inpainting import (
+    PAINTED_MARGIN_VOXELS,
+    blended,
+    decoded_box,
+    decoded_parts,
+    hole_cells,
+    inpaint,
+    painted_voxels,
+    pasted,
+)
 from small_model import small_pipeline
 
 SHAPE = (28, 24, 32)
@@ -130,3 +144,62 @@ def test_blending_changes_nothing_away_from_what_is_painted() -> None:
     result = blended(scan, np.full((24, 24, 24), 0.5, np.float32), box, painted)
     assert np.array_equal(result[:8], scan[:8])
     assert np.abs(result[20, 20, 20] - 0.5) < 1e-3
+
+
+def test_far_apart_pieces_are_decoded_by_themselves_and_close_ones_together() -> None:
+    hole = np.zeros((40, 40, 40), bool)
+    hole[4:7, 4:7, 4:7] = hole[9:11, 4:7, 4:7] = True
+    hole[30:34, 30:34, 30:34] = True
+    first, last = sorted(decoded_parts(hole, 3), key=lambda box: box[0].start)
+    assert first == (slice(2, 13), slice(2, 9), slice(2, 9))
+    assert last == (slice(28, 36), slice(28, 36), slice(28, 36))
+    assert decoded_parts(hole, 100) == [decoded_box(hole)]  # halos that large cost more than what lies between
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**31), st.integers(1, 6), st.integers(0, 6))
+def test_the_parts_hold_all_that_the_whole_box_was_decoded_for(seed: int, count: int, reach: int) -> None:
+    rng = np.random.default_rng(seed)
+    hole = np.zeros((24, 20, 28), bool)
+    for _ in range(count):
+        k, j, i = (int(rng.integers(0, n - 4)) for n in hole.shape)
+        hole[k : k + 4, j : j + 3, i : i + 2] = True
+    parts, within = decoded_parts(hole, reach), decoded_box(hole)
+    covered = np.zeros_like(hole)
+    for part in parts:
+        assert all(w.start <= p.start and p.stop <= w.stop for p, w in zip(part, within, strict=True))
+        covered[part] = True
+    needed = ndimage.binary_dilation(hole, np.ones((5, 5, 5)))
+    assert not (needed & ~covered).any()
+
+
+def test_nothing_changes_where_far_apart_findings_are_decoded_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline = small_pipeline()
+    encoded = pipeline.encode(made.thigh()[0])
+    hole = np.zeros(encoded.latents.shape[2:], bool)
+    hole[:2, :2, :2] = hole[-2:, -2:, -2:] = True
+    asked: list[int] = []
+    usual = decoded_parts
+
+    def watched(*given: Any) -> list:
+        asked.append(len(usual(*given)))
+        return usual(*given)
+
+    monkeypatch.setattr("diffugts.pipeline.decoded_parts", lambda hole, reach: watched(hole, 0))
+    apart = pipeline.inpaint(encoded, hole, 1)
+    monkeypatch.setattr("diffugts.pipeline.decoded_parts", lambda hole, reach: [decoded_box(hole)])
+    together = pipeline.inpaint(encoded, hole, 1)
+    assert asked == [2]
+    assert np.abs(apart.intensities - together.intensities).max() < 5e-3
+    assert np.abs(apart.pixel_residual - together.pixel_residual)[apart.hole].max() < 5e-3
+
+
+def test_without_a_comparison_the_scan_itself_is_not_decoded_and_residuals_say_so() -> None:
+    pipeline = small_pipeline()
+    encoded = pipeline.encode(made.thigh()[0])
+    hole = np.zeros(encoded.latents.shape[2:], bool)
+    hole[1:3, 1:3, 1:3] = True
+    bare, compared = (pipeline.inpaint(encoded, hole, 1, compare=compare) for compare in (False, True))
+    assert np.array_equal(bare.intensities, compared.intensities) and compared.signed.any()
+    with pytest.raises(ValueError, match="compare=True"):
+        _ = bare.pixel_residual

@@ -30,10 +30,9 @@ def painted(encoded: EncodedScan, hole: np.ndarray) -> PseudoHealthy:
     intensities = np.where(
         ndimage.binary_dilation(hole), encoded.grid.intensities * 0.5, encoded.grid.intensities
     ).astype(np.float32)
-    nothing = np.zeros_like(intensities)
     whole = tuple(slice(0, 1) for _ in range(3))
     result = Inpainting(encoded.latents, whole, hole)  # type: ignore[arg-type]
-    return PseudoHealthy(intensities, nothing, nothing, ndimage.binary_dilation(hole, iterations=4), hole, result)
+    return PseudoHealthy(intensities, ndimage.binary_dilation(hole, iterations=4), hole, result)
 
 
 @pytest.mark.parametrize("at", ["in the middle", "at the scan's border"])

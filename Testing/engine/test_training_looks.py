@@ -9,7 +9,7 @@ import pytest
 
 from diffugts.calibration import Calibration
 from diffugts.generated.phantom import Phantom, draw_phantom
-from diffugts.preset import FOUR_LOOKS, TWO_LOOKS, ModelPreset
+from diffugts.preset import SIX_LOOKS, THREE_LOOKS, ModelPreset
 from diffugts.training import looks
 from diffugts.training.assembly import MARKED_WHERE_NOTHING_ML, best_threshold, calibrated, held_out_scan
 from diffugts.training.generated_volumes import generated_volume
@@ -32,7 +32,7 @@ def volume():
 def test_one_encoding_gives_all_looks_as_the_quality_levels_would_see_them(volume) -> None:
     pipeline = small_pipeline()
     both = looks_at(pipeline, volume, TEXT)
-    assert [len(way) for way in both] == [0, 1, 3]
+    assert [len(way) for way in both] == [0, 2, 5]
     for way, look in both.items():
         encoded = encoded_volume(pipeline, volume, way)
         attention = pipeline.attend(encoded, [TEXT])[0]
@@ -62,18 +62,18 @@ def test_generated_bodies_are_looked_at_with_their_lesion_and_without_it_as_volu
             expected = float(pipeline.on_working_grid(encoded, attention.score).max())
             assert len(named) == 4 and named["generated head 7"].highest == expected
             assert named["generated head 7"].anomaly == attention.anomaly_score
-    assert found[0][TWO_LOOKS] != found[0][()] and found[0][TWO_LOOKS] != found[1][TWO_LOOKS]
+    assert found[0][THREE_LOOKS] != found[0][()] and found[0][THREE_LOOKS] != found[1][THREE_LOOKS]
 
 
 def test_residuals_are_fitted_on_what_standard_sees_scaled_and_cut_as_it_does(volume) -> None:
     pipeline = small_pipeline()
-    twice = looks_at(pipeline, volume, TEXT)[TWO_LOOKS].score
+    twice = looks_at(pipeline, volume, TEXT)[THREE_LOOKS].score
     cut = float(np.percentile(twice, 99))
     scaled = Calibration(0.5, 0.5, scale=0.6, bias=-2.0)
     threshold = float(scaled.scaled(np.array([cut]))[0])
     other = Calibration(0.99, 0.5)
     pipeline.preset = calibrated(
-        pipeline.preset, {(): other, TWO_LOOKS: replace(scaled, threshold=threshold), FOUR_LOOKS: other}
+        pipeline.preset, {(): other, THREE_LOOKS: replace(scaled, threshold=threshold), SIX_LOOKS: other}
     )
     seen = held_out_scan(pipeline, volume)
     assert np.array_equal(seen.score, scaled.scaled(twice))
@@ -82,7 +82,7 @@ def test_residuals_are_fitted_on_what_standard_sees_scaled_and_cut_as_it_does(vo
 
 def test_each_quality_level_gets_the_calibration_of_its_way_of_looking() -> None:
     once, twice, often = (Calibration(0.34 - 0.02 * n, 0.9 - 0.1 * n, scale=0.5 + 0.1 * n) for n in range(3))
-    preset = calibrated(ModelPreset("small", "A small model"), {(): once, TWO_LOOKS: twice, FOUR_LOOKS: often})
+    preset = calibrated(ModelPreset("small", "A small model"), {(): once, THREE_LOOKS: twice, SIX_LOOKS: often})
     assert preset.calibration("fast") == once
     assert (preset.calibration("standard"), preset.calibration("thorough")) == (twice, often)
     assert (preset.threshold, preset.least_anomaly_score) == (0.32, 0.8), (

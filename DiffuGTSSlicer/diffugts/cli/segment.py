@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON lines (progress, done, failed) and nothing else.")]
 Picture = Annotated[bool, typer.Option(help="Draw a picture of each finding: outline, heat map, pseudo-healthy scan.")]
 QualityOption = Annotated[
-    Quality, typer.Option(help="fast: one look, nothing painted; thorough: four looks and several seeds, at twice the time or more.")
+    Quality,
+    typer.Option(
+        help="fast: one look, nothing painted; thorough: more looks and several seeds, at twice the time or more."
+    ),
 ]
 ModelOption = Annotated[str, typer.Option(help="A shipped model's name, or a model folder.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]

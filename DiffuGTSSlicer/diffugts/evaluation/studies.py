@@ -96,7 +96,8 @@ def painted_over(
     """A mask, bool (k, j, i) of the working grid, painted over as the pipeline paints what it suspects."""
     hole = pipeline.hole(encoded, mask)
     usual = pipeline.preset.qualities["standard"].steps
-    return pipeline.inpaint(encoded, hole, usual if steps is None else steps, painted=painted_voxels(mask, hole))
+    taken = usual if steps is None else steps
+    return pipeline.inpaint(encoded, hole, taken, painted=painted_voxels(mask, hole), compare=False)
 
 
 def on_working_grid(encoded: EncodedScan, mask: np.ndarray) -> np.ndarray:

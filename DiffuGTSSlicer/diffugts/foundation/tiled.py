@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -55,6 +57,20 @@ class TiledFoundation:
         chosen = tile_voxels(channels, halo, free_memory(self._device), self.low_memory, gpu=True)
         decoded, _ = in_tiles_that_fit(lambda most: decode_box(self.autoencoder, latents, box, check, most), chosen)
         return decoded
+
+    def decoded_in_parts(
+        self,
+        latents: torch.Tensor,
+        box: tuple[slice, slice, slice],
+        parts: Sequence[tuple[slice, slice, slice]],
+        check: Check | None = None,
+    ) -> np.ndarray:
+        """As `decoded`, but of the `parts` of the box alone, each a box of cells within it; 0 elsewhere."""
+        intensities = np.zeros([CELL * (s.stop - s.start) for s in box], np.float32)
+        for part in parts:
+            voxels = tuple(slice(CELL * (p.start - s.start), CELL * (p.stop - s.start)) for p, s in zip(part, box))
+            intensities[voxels] = self.decoded(latents, part, check)
+        return intensities
 
     @property
     def _device(self) -> torch.device:

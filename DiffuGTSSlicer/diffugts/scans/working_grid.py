@@ -13,6 +13,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from diffugts.scans.intensity import IntensityCurve, intensity_curve, without_padding
+from diffugts.scans.interpolation import interpolated
 from diffugts.scans.scan import Geometry, Scan
 
 BODY_INTENSITY = {"CT": 0.12, "MR": 0.05}
@@ -57,15 +58,7 @@ class ScanOnGrid:
         Voxels of the scan outside the working grid get `outside`. A whole-voxel identity is exact.
         """
         target = self.scan_geometry if box is None else self.scan_geometry.part(box)
-        resample = sitk.ResampleImageFilter()
-        resample.SetSize(target.size)
-        resample.SetOutputSpacing(target.spacing_mm)
-        resample.SetOutputOrigin(target.origin_mm)
-        resample.SetOutputDirection(target.direction)
-        resample.SetInterpolator(sitk.sitkLinear)
-        resample.SetDefaultPixelValue(outside)
-        image = self.geometry.image(np.ascontiguousarray(array, dtype=np.float32))
-        return sitk.GetArrayFromImage(resample.Execute(image))
+        return interpolated(array, self.geometry, target, outside)
 
     def box_on_scan(self, mask: np.ndarray) -> tuple[slice, slice, slice] | None:
         """The box of the scan's own grid (slices k, j, i) around all that `mask` (k, j, i of the working grid) can touch
