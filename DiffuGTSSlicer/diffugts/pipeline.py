@@ -158,7 +158,8 @@ class DiffuGTSPipeline(DiffusionPipeline):
         grid = to_working_grid(scan, self.preset.spacing_mm, self.preset.ct_curve, self.preset.mr_range)
         if self.attention is None:
             nothing = torch.empty((1, self.autoencoder.config["latent_channels"], 0, 0, 0))
-            return EncodedScan(scan, grid, modality_class(scan.modality, scan.sequence), nothing, {})
+            unseen: dict[View, Queries] = {view: {} for view in views}
+            return EncodedScan(scan, grid, modality_class(scan.modality, scan.sequence), nothing, {}, unseen)
         return self.encode_grid(scan, grid, grid.intensities, progress, views)
 
     def encode_grid(

@@ -89,3 +89,11 @@ def test_views_are_kept_in_the_preset(tmp_path: Path) -> None:
 def test_views_have_names_of_their_own_and_looks_are_counted() -> None:
     assert len({view.name for view in (View(), *SIX_LOOKS)}) == 6
     assert [looks_in_words(way) for way in ((), THREE_LOOKS, SIX_LOOKS)] == ["one look", "3 looks", "6 looks"]
+
+
+def test_a_model_without_an_attention_has_nothing_to_see_in_any_view() -> None:
+    """Its quality levels may have views all the same: a job takes what is kept of the scan for them."""
+    pipeline = small_pipeline()
+    pipeline.register_modules(attention=None)
+    encoded = pipeline.encode(made.thigh()[0], views=THREE_LOOKS)
+    assert encoded.seen_by(THREE_LOOKS).queries == {} and set(encoded.further) == set(THREE_LOOKS)
