@@ -79,7 +79,7 @@ class OtherMachineSection:
         if machine.settings.server_address and machine.problem():
             said = [machine.problem()]
         if machine.token and not machine.tokens.safe:
-            said.append(_("⚠ This system has no keyring for Slicer: the token lies readable in Slicer's settings."))
+            said.append(_("⚠ There is no keyring that keeps the token: it lies readable in Slicer's settings."))
         if machine.address is not None and not machine.address.secure and not machine.address.on_this_machine:
             said.append(_("⚠ Without https:// scans and token can be read on the way."))
         if machine.agreed:

@@ -9,6 +9,8 @@ from typing import Any
 from DiffuGTSSlicerLib.setup_settings import SetupSettings
 
 SERVICE = "DiffuGTS server"
+LEAST_PRIORITY = 1
+"""Of a system's own keyrings (keyring.core.recommended); those below are files, plain or asking on a terminal (keyrings.alt)."""
 
 
 class TokenStore:
@@ -20,8 +22,8 @@ class TokenStore:
 
     @property
     def safe(self) -> bool:
-        """Whether there is a keyring."""
-        return _keyring() is not None
+        """Whether there is a keyring, and it took the token: one that is locked leaves it in the settings."""
+        return _keyring() is not None and not self._settings.server_token
 
     def token_of(self, address: str) -> str:
         """The token for an address, empty where there is none. The keyring is asked once: it may ask the user."""
@@ -65,9 +67,12 @@ def _with_address(address: str, token: str) -> str:
 
 
 def _keyring() -> Any | None:
-    """The package keyring with a real keyring behind it; None where either is missing. Nothing is installed for it."""
+    """The package keyring with the system's keyring behind it; None where either is missing. Nothing is installed for it."""
     try:
         keyring = importlib.import_module("keyring")
-        return keyring if keyring.get_keyring().priority > 0 else None
+        behind = keyring.get_keyring()
+        # Several are a chain, which writes into its first.
+        first = next(iter(getattr(behind, "backends", ())), behind)
+        return keyring if first.priority >= LEAST_PRIORITY else None
     except Exception:  # noqa: BLE001 - a broken installation is as good as none
         return None
