@@ -19,8 +19,7 @@ from diffugts.views import MIRRORED, View
 FILE_NAME = "preset.json"
 
 THREE_LOOKS = (MIRRORED, View(mirrored=True, shift_voxels=10))
-SIX_LOOKS = (*THREE_LOOKS, View(shift_voxels=6), View(shift_voxels=14), View(mirrored=True, shift_voxels=6))
-"""What `standard` and `thorough` see besides the scan as it is."""
+"""What `standard` and `thorough` see besides the scan as it is: more of them were no better (docs/decisions.md)."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ class ModelPreset:
         default_factory=lambda: {
             "fast": QualityLevel(inpaint=False),
             "standard": QualityLevel(inpaint=True, steps=2, views=THREE_LOOKS, refine=True),
-            "thorough": QualityLevel(inpaint=True, steps=4, seeds=3, views=SIX_LOOKS, refine=True),
+            "thorough": QualityLevel(inpaint=True, steps=4, seeds=3, views=THREE_LOOKS, refine=True),
         }
     )
 

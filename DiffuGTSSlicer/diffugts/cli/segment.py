@@ -21,7 +21,7 @@ Picture = Annotated[bool, typer.Option(help="Draw a picture of each finding: out
 QualityOption = Annotated[
     Quality,
     typer.Option(
-        help="fast: one look, nothing painted; thorough: more looks and several seeds, at twice the time or more."
+        help="fast: one look, nothing painted; standard: three looks; thorough: the pseudo-healthy scan from several seeds."
     ),
 ]
 ModelOption = Annotated[str, typer.Option(help="A shipped model's name, or a model folder.")]
