@@ -18,7 +18,7 @@ from diffugts.views import MIRRORED, View
 
 FILE_NAME = "preset.json"
 
-THREE_LOOKS = (MIRRORED, View(mirrored=True, shift_voxels=10))
+TWO_LOOKS = (MIRRORED,)
 """What `standard` and `thorough` see besides the scan as it is: more of them were no better (docs/decisions.md)."""
 
 
@@ -71,8 +71,8 @@ class ModelPreset:
     qualities: dict[str, QualityLevel] = field(
         default_factory=lambda: {
             "fast": QualityLevel(inpaint=False),
-            "standard": QualityLevel(inpaint=True, steps=2, views=THREE_LOOKS, refine=True),
-            "thorough": QualityLevel(inpaint=True, steps=4, seeds=3, views=THREE_LOOKS, refine=True),
+            "standard": QualityLevel(inpaint=True, steps=2, views=TWO_LOOKS, refine=True),
+            "thorough": QualityLevel(inpaint=True, steps=4, seeds=3, views=TWO_LOOKS, refine=True),
         }
     )
 

@@ -38,7 +38,7 @@ def test_the_gain_of_each_stage_is_printed_and_written_for_any_data_set(
     asked = ["evaluate", table, "--model", model, "--quality", "standard", "--no-pictures"]
     shown = call(*asked, "--output", tmp_path / "run")
     assert shown.code == 0, shown.err
-    row = "| attention, 3 looks | standard, thorough |"
+    row = "| attention, 2 looks | standard, thorough |"
     tables = (tmp_path / "run" / "report.md").read_text(encoding="utf-8")
     assert "### Gain of each stage" in shown.out and row in shown.out and row in tables
     assert "<h2>Gain of each stage</h2>" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")

@@ -18,12 +18,12 @@ from diffugts.evaluation.stage_summary import summarise_stages
 from diffugts.evaluation.stages import OWN_REFINEMENT, attention_stage, stage_results
 from diffugts.evaluation.studies import ModelStudies
 from diffugts.pipeline import DiffuGTSPipeline
-from diffugts.preset import THREE_LOOKS
+from diffugts.preset import TWO_LOOKS
 from diffugts.refinement import RefinementWeights
 from small_model import small_pipeline
 
 TEXT = "soft tissue sarcoma"
-FIRST_STAGE, SECOND_STAGE = (attention_stage(way) for way in ((), THREE_LOOKS))
+FIRST_STAGE, SECOND_STAGE = (attention_stage(way) for way in ((), TWO_LOOKS))
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def pipeline() -> DiffuGTSPipeline:
 
 
 def by_name(pipeline: DiffuGTSPipeline, truth: np.ndarray) -> dict[str, dict]:
-    encoded = pipeline.encode(made.thigh()[0], views=THREE_LOOKS)
+    encoded = pipeline.encode(made.thigh()[0], views=TWO_LOOKS)
     return {result["stage"]: result for result in stage_results(pipeline, encoded, TEXT, truth)}
 
 

@@ -18,7 +18,7 @@ from diffugts.generated.phantom import draw_phantom
 from diffugts.inpainting import painted_voxels
 from diffugts.models import describe_model, find_model, load_pipeline
 from diffugts.pipeline import DiffuGTSPipeline
-from diffugts.preset import THREE_LOOKS
+from diffugts.preset import TWO_LOOKS
 from diffugts.protocol import Region, Stage
 from diffugts.refinement import RefinementWeights
 from diffugts.scans.region import region_mask
@@ -234,7 +234,7 @@ def test_the_four_stages_called_one_by_one_give_what_all_of_it_gives(pipeline, s
     pipeline.preset = replace(before, threshold=low_threshold, refinement=weights)
     steps: list[tuple[Stage, int, int]] = []
     try:
-        encoded = pipeline.encode(scan, views=THREE_LOOKS)
+        encoded = pipeline.encode(scan, views=TWO_LOOKS)
         (attention,) = pipeline.attend(encoded, TEXTS[:1])
         calibration, steps_taken = pipeline.preset.calibration("standard"), before.qualities["standard"].steps
         suspected, silent = suspicion(

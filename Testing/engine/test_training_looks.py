@@ -9,7 +9,7 @@ import pytest
 
 from diffugts.calibration import Calibration
 from diffugts.generated.phantom import Phantom, draw_phantom
-from diffugts.preset import THREE_LOOKS, ModelPreset
+from diffugts.preset import TWO_LOOKS, ModelPreset
 from diffugts.training import looks
 from diffugts.training.assembly import MARKED_WHERE_NOTHING_ML, best_threshold, calibrated, held_out_scan
 from diffugts.training.generated_volumes import generated_volume
@@ -33,7 +33,7 @@ def volume():
 def test_one_encoding_gives_all_looks_as_the_quality_levels_would_see_them(volume) -> None:
     pipeline = small_pipeline()
     both = looks_at(pipeline, volume, TEXT)
-    assert [len(way) for way in both] == [0, 2]
+    assert [len(way) for way in both] == [0, 1]
     for way, look in both.items():
         encoded = encoded_volume(pipeline, volume, way)
         attention = pipeline.attend(encoded, [TEXT])[0]
@@ -63,17 +63,17 @@ def test_generated_bodies_are_looked_at_with_their_lesion_and_without_it_as_volu
             expected = float(pipeline.on_working_grid(encoded, attention.score).max())
             assert len(named) == 4 and named["generated head 7"].highest == expected
             assert named["generated head 7"].anomaly == attention.anomaly_score
-    assert found[0][THREE_LOOKS] != found[0][()] and found[0][THREE_LOOKS] != found[1][THREE_LOOKS]
+    assert found[0][TWO_LOOKS] != found[0][()] and found[0][TWO_LOOKS] != found[1][TWO_LOOKS]
 
 
 def test_residuals_are_fitted_on_what_standard_sees_scaled_and_cut_as_it_does(volume) -> None:
     pipeline = small_pipeline()
-    twice = looks_at(pipeline, volume, TEXT)[THREE_LOOKS].score
+    twice = looks_at(pipeline, volume, TEXT)[TWO_LOOKS].score
     cut = float(np.percentile(twice, 99))
     scaled = Calibration(0.5, 0.5, scale=0.6, bias=-2.0)
     threshold = float(scaled.scaled(np.array([cut]))[0])
     other = Calibration(0.99, 0.5)
-    pipeline.preset = calibrated(pipeline.preset, {(): other, THREE_LOOKS: replace(scaled, threshold=threshold)})
+    pipeline.preset = calibrated(pipeline.preset, {(): other, TWO_LOOKS: replace(scaled, threshold=threshold)})
     seen = held_out_scan(pipeline, volume)
     assert np.array_equal(seen.score, scaled.scaled(twice))
     assert seen.healthy.hole[twice > cut * 1.0001].all() and not seen.healthy.hole.all()
@@ -82,10 +82,10 @@ def test_residuals_are_fitted_on_what_standard_sees_scaled_and_cut_as_it_does(vo
 def test_each_quality_level_gets_the_calibration_of_its_way_of_looking() -> None:
     once, twice, often = (Calibration(0.34 - 0.02 * n, 0.9 - 0.1 * n, scale=0.5 + 0.1 * n) for n in range(3))
     plain = ModelPreset("small", "A small model")
-    more = (*THREE_LOOKS, View(shift_voxels=6))
+    more = (*TWO_LOOKS, View(shift_voxels=6))
     levels = {**plain.qualities, "thorough": replace(plain.qualities["thorough"], views=more)}
-    assert (plain := replace(plain, qualities=levels)).ways_of_looking == [(), THREE_LOOKS, more]
-    preset = calibrated(plain, {(): once, THREE_LOOKS: twice, more: often})
+    assert (plain := replace(plain, qualities=levels)).ways_of_looking == [(), TWO_LOOKS, more]
+    preset = calibrated(plain, {(): once, TWO_LOOKS: twice, more: often})
     assert preset.calibration("fast") == once
     assert (preset.calibration("standard"), preset.calibration("thorough")) == (twice, often)
     assert (preset.threshold, preset.least_anomaly_score) == (0.32, 0.8), (

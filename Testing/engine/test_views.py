@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import made_datasets as made
-from diffugts.preset import FILE_NAME, THREE_LOOKS, ModelPreset
+from diffugts.preset import FILE_NAME, TWO_LOOKS, ModelPreset
 from diffugts.views import HALF, MIRRORED, View, looks_in_words
 from small_model import small_pipeline
 
 TEXT = "soft tissue sarcoma"
-FIVE_LOOKS = (*THREE_LOOKS, View(shift_voxels=6), View(mirrored=True, shift_voxels=14))
+FOUR_LOOKS = (*TWO_LOOKS, View(shift_voxels=6), View(mirrored=True, shift_voxels=14))
 
 
 @given(
@@ -50,8 +50,8 @@ def test_a_shift_that_no_map_can_be_brought_back_by_is_refused(shift: int) -> No
 def test_the_attention_is_the_mean_of_all_views_and_of_one_it_is_that_ones() -> None:
     pipeline = small_pipeline()
     scan = made.thigh()[0]
-    encoded = pipeline.encode(scan, views=FIVE_LOOKS)
-    assert encoded.seen_by(()).nbytes < encoded.seen_by(THREE_LOOKS).nbytes < encoded.nbytes
+    encoded = pipeline.encode(scan, views=FOUR_LOOKS)
+    assert encoded.seen_by(()).nbytes < encoded.seen_by(TWO_LOOKS).nbytes < encoded.nbytes
 
     def logit(views) -> np.ndarray:
         score = pipeline.attend(encoded.seen_by(views), [TEXT])[0].score
@@ -59,8 +59,8 @@ def test_the_attention_is_the_mean_of_all_views_and_of_one_it_is_that_ones() -> 
 
     alone = logit(())
     assert np.array_equal(alone, logit(()))
-    each = [2 * logit([view]) - alone for view in FIVE_LOOKS]
-    assert np.allclose(logit(FIVE_LOOKS), np.mean([alone, *each], axis=0), atol=1e-3)
+    each = [2 * logit([view]) - alone for view in FOUR_LOOKS]
+    assert np.allclose(logit(FOUR_LOOKS), np.mean([alone, *each], axis=0), atol=1e-3)
     assert all(np.abs(view - alone).max() > 1e-3 for view in each), "every view differs"
 
 
@@ -79,7 +79,7 @@ def test_views_are_kept_in_the_preset(tmp_path: Path) -> None:
     preset = ModelPreset("small", "A small model")
     preset.save(tmp_path)
     assert ModelPreset.load(tmp_path) == preset
-    assert preset.ways_of_looking == [(), THREE_LOOKS]
+    assert preset.ways_of_looking == [(), TWO_LOOKS]
     damaged = asdict(replace(preset))
     damaged["qualities"]["thorough"]["views"][1]["shift_voxels"] = 5
     (tmp_path / FILE_NAME).write_text(json.dumps(damaged), encoding="utf-8")
@@ -88,13 +88,13 @@ def test_views_are_kept_in_the_preset(tmp_path: Path) -> None:
 
 
 def test_views_have_names_of_their_own_and_looks_are_counted() -> None:
-    assert len({view.name for view in (View(), *FIVE_LOOKS)}) == 5
-    assert [looks_in_words(way) for way in ((), THREE_LOOKS, FIVE_LOOKS)] == ["one look", "3 looks", "5 looks"]
+    assert len({view.name for view in (View(), *FOUR_LOOKS)}) == 4
+    assert [looks_in_words(way) for way in ((), TWO_LOOKS, FOUR_LOOKS)] == ["one look", "2 looks", "4 looks"]
 
 
 def test_a_model_without_an_attention_has_nothing_to_see_in_any_view() -> None:
     """Its quality levels may have views all the same: a job takes what is kept of the scan for them."""
     pipeline = small_pipeline()
     pipeline.register_modules(attention=None)
-    encoded = pipeline.encode(made.thigh()[0], views=THREE_LOOKS)
-    assert encoded.seen_by(THREE_LOOKS).queries == {} and set(encoded.further) == set(THREE_LOOKS)
+    encoded = pipeline.encode(made.thigh()[0], views=TWO_LOOKS)
+    assert encoded.seen_by(TWO_LOOKS).queries == {} and set(encoded.further) == set(TWO_LOOKS)

@@ -21,7 +21,7 @@ Picture = Annotated[bool, typer.Option(help="Draw a picture of each finding: out
 QualityOption = Annotated[
     Quality,
     typer.Option(
-        help="fast: one look, nothing painted; standard: three looks; thorough: the pseudo-healthy scan from several seeds."
+        help="fast: one look, nothing painted; standard: two looks; thorough: the pseudo-healthy scan from several seeds."
     ),
 ]
 ModelOption = Annotated[str, typer.Option(help="A shipped model's name, or a model folder.")]

@@ -27,7 +27,7 @@ FARTHEST_MM = 1e5
 
 
 class Quality(str, Enum):
-    """How much is done: one look; three looks and inpainting; inpainting with several seeds."""
+    """How much is done: one look; two looks and inpainting; inpainting with several seeds."""
 
     FAST = "fast"
     STANDARD = "standard"
