@@ -20,14 +20,14 @@ WORKING_SPACING_MM = 2.0
 START_S, EXCHANGE_S = 8.0, 1.0
 """Seconds to start the worker and load the model, and to write and read the files where it runs already."""
 
-SECONDS_PER_MILLION_VOXELS = {Quality.FAST: 0.55, Quality.STANDARD: 1.57, Quality.THOROUGH: 4.25}
-SECONDS_FOR_KEPT_SCAN = {Quality.FAST: 0.0, Quality.STANDARD: 0.67, Quality.THOROUGH: 3.35}
+SECONDS_PER_MILLION_VOXELS = {Quality.FAST: 0.58, Quality.STANDARD: 1.21, Quality.THOROUGH: 1.84}
+SECONDS_FOR_KEPT_SCAN = {Quality.FAST: 0.0, Quality.STANDARD: 0.52, Quality.THOROUGH: 1.15}
 MEMORY_BASE_GB, MEMORY_GB_PER_MILLION_VOXELS = 0.7, 0.35
 """The compact model on two cores (docs/benchmarks.md, a chest CT of 10.4 million voxels of 2 mm), without what each description
 adds. Inpainting takes the longer the more is found: what comes out is a first guess, until a job of that quality was seen
-here. Thorough was not measured with these weights: its inpainting is taken to last five times standard's, as with those before."""
+here."""
 
-SECONDS_PER_DESCRIPTION, BYTES_PER_DESCRIPTION = 0.024, 5
+SECONDS_PER_DESCRIPTION, BYTES_PER_DESCRIPTION = 0.013, 5
 """What each description adds, by the scan's own voxels: seconds per million of them (docs/benchmarks.md, a second one on the kept
 scan), and bytes per voxel for its score map in single precision and its mask, which are kept until the result is written."""
 

@@ -139,21 +139,23 @@ def benchmark_scan(module, scene):
     return added(voxels, (0.977, 0.977, 3.0))
 
 
-@pytest.mark.parametrize(("quality", "seconds"), [(Quality.FAST, 6.4), (Quality.STANDARD, 17.1)])
+@pytest.mark.parametrize(
+    ("quality", "seconds"), [(Quality.FAST, 6.4), (Quality.STANDARD, 13.0), (Quality.THOROUGH, 19.5)]
+)
 def test_the_cost_is_that_of_the_benchmark_for_a_scan_as_large_as_there(benchmark_scan, quality, seconds):
     order = order_of(benchmark_scan, quality=quality)
     cost = Pace().expected(order, kept=False, worker_runs=True)
     assert cost.seconds == pytest.approx(seconds + EXCHANGE_S, rel=0.03)
-    assert cost.memory_gb == pytest.approx(4.5, rel=0.03)
+    assert cost.memory_gb == pytest.approx(4.4, rel=0.03)
     quick = Pace().expected(order, kept=True, worker_runs=True)
-    assert quick.seconds < 0.6 * cost.seconds
+    assert quick.seconds < 0.7 * cost.seconds
 
 
 def test_fifty_descriptions_take_the_time_and_the_memory_of_their_maps(benchmark_scan):
     texts = [f"tumour {number}" for number in range(50)]
     orders = [SegmentationInputs(benchmark_scan, part, quality=Quality.FAST).order() for part in (texts[:1], texts)]
     one, fifty = (Pace().expected(order, kept=True, worker_runs=True) for order in orders)
-    assert fifty.seconds - one.seconds == pytest.approx(49 * 0.71, rel=0.03), "a second description on the kept scan"
+    assert fifty.seconds - one.seconds == pytest.approx(49 * 0.38, rel=0.03), "a second description on the kept scan"
     maps_gb = 49 * 4 * 512 * 512 * 111 / 1e9
     assert maps_gb < fifty.memory_gb - one.memory_gb < 1.3 * maps_gb, "single precision, and a mask beside each"
 
