@@ -10,7 +10,7 @@ from ray import serve
 from diffugts.server.on_ray import application
 
 if __name__ == "__main__":
-    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False)
+    ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False)
     serve.start(http_options={"host": "127.0.0.1", "port": int(sys.argv[1])})
     serve.run(application(dict(argument.split("=", 1) for argument in sys.argv[2:])), name="diffugts")
     print("ready", flush=True)

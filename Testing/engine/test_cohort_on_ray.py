@@ -231,6 +231,57 @@ def test_an_actor_killed_at_any_stage_costs_nothing_but_time(tmp_path: Path, mac
     require_whole_and_nothing_else(cases, tmp_path / "out")
 
 
+MOST_BYTES_PER_CASE = 100_000
+"""Of the lines of a case, in the object stores of all machines together."""
+
+
+def passed_through_the_stores() -> tuple[int, int]:
+    """(bytes ever put into the object stores of the machines, bytes spilled from them), as the raylets count them."""
+    from ray._private.internal_api import get_memory_info_reply
+    from ray._private.worker import global_worker
+
+    alive = [node for node in ray.nodes() if node["Alive"]]
+    asked = [(node["NodeManagerAddress"], node["NodeManagerPort"]) for node in alive]
+    stores = [get_memory_info_reply(None, *address).store_stats for address in asked]
+    assert global_worker.connected and len(stores) == 3
+    # Each raylet answers for all machines.
+    return max(s.cumulative_created_bytes for s in stores), max(s.spilled_bytes_total for s in stores)
+
+
+@needs_ray
+@pytest.mark.slow
+def test_scans_and_results_never_pass_through_the_object_store_and_nothing_is_spilled(tmp_path: Path) -> None:
+    from diffugts.cohort.on_ray import Share, cluster, links
+    from diffugts.cohort.run import carry_out_cohort
+
+    smallest = {"object_store_memory": 75 << 20}  # that Ray takes: a hundred such scans' voxels do not fit
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **smallest})
+    for _ in range(2):
+        made.add_node(num_cpus=1, **smallest)
+    made.wait_for_nodes()
+    cases = made_cases(tmp_path, 4)
+    for number, case in enumerate(cases):
+        write_scan(Path(case.request.scan), size=64, seed=number)
+    smallest_scan = min(Path(case.request.scan).stat().st_size for case in cases)
+    assert smallest_scan > 5 * MOST_BYTES_PER_CASE, "one scan alone would be noticed"
+    try:
+        with cluster(made.address):
+            outcomes = carry_out_cohort(cases, tmp_path / "out", links(Share(2, 1, 0), 4, stand_in(0.0)), Heard())
+            assert [o.failure for o in outcomes] == [""] * 4
+            put, spilled = passed_through_the_stores()
+            assert spilled == 0 and put <= MOST_BYTES_PER_CASE * len(cases), (put, spilled)
+            kept = ray.put(bytes(smallest_scan))  # what is counted, is counted
+            end = time.monotonic() + 30
+            while passed_through_the_stores()[0] < put + smallest_scan:
+                assert time.monotonic() < end, "the raylets count nothing"
+                time.sleep(0.2)
+            del kept
+            session = Path(made.head_node.get_session_dir_path())
+            assert not [path for path in session.rglob("ray_spilled_objects*/*") if path.is_file()]
+    finally:
+        made.shutdown()
+
+
 @needs_ray
 @pytest.mark.slow
 def test_a_cancel_that_finds_its_actor_lost_is_no_error(machines: Cluster) -> None:

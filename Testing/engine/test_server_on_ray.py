@@ -18,7 +18,7 @@ pytest.importorskip("ray.serve", reason="the extra 'ray' is not installed")
 httpx = pytest.importorskip("httpx", reason="the extra 'test' is not installed")
 
 from diffugts.protocol import ResultManifest, Stage  # noqa: E402
-from running_server import TOKEN, ending, events, fetch, free_port, made_upload, submit  # noqa: E402
+from running_server import TOKEN, announced, ending, events, fetch, free_port, made_upload, submit  # noqa: E402
 from worker_process import HERE, environment  # noqa: E402
 
 STAGES = [stage for stage in Stage if stage is not Stage.READING]
@@ -92,18 +92,65 @@ def test_an_actor_killed_at_any_stage_ends_its_job_with_a_sentence_and_the_next_
         ResultManifest.load(fetch(client, job, tmp_path / "result"))
 
 
+def kill_replica(client: httpx.Client, job: str) -> None:
+    """Kill (-9) the server's replica, and wait until Serve has started it anew."""
+    kill("ray::ServeReplica")
+    state_when_back(client, job)
+
+
+def state_when_back(client: httpx.Client, job: str) -> str:
+    """Where a job stands, as soon as the server says it again."""
+    end = time.monotonic() + 120
+    while True:
+        with suppress(httpx.HTTPError):
+            answer = client.get(f"/v1/jobs/{job}")
+            if answer.status_code == 200:
+                return str(answer.json()["state"])
+        assert time.monotonic() < end, "the server did not come back"
+        time.sleep(0.5)
+
+
 @pytest.mark.slow
-def test_a_replica_that_is_killed_is_started_again_and_delivers_its_job(tmp_path: Path) -> None:
+def test_a_replica_killed_at_any_stage_is_started_again_and_delivers_its_job(tmp_path: Path) -> None:
     with served(tmp_path, workers=1, step_s=0.1) as client:
+        for number, stage in enumerate(STAGES):
+            # The worker outlives the replica, and would not encode the same scan again.
+            job = submit(client, made_upload(tmp_path, 24 + number), model="stand-in")
+            wait_for(client, job, stage)
+            kill_replica(client, job)
+            assert ending(client, job)[0] == "done", stage
+            ResultManifest.load(fetch(client, job, tmp_path / stage.value))
+            assert client.delete(f"/v1/jobs/{job}").status_code == 204
+
+
+@pytest.mark.slow
+def test_a_replica_killed_while_a_result_waits_for_its_client_loses_nothing(tmp_path: Path) -> None:
+    with served(tmp_path, workers=1, step_s=0.02) as client:
         job = submit(client, made_upload(tmp_path), model="stand-in")
-        wait_for(client, job, Stage.ATTENDING)
-        kill("ray::ServeReplica")
-        end = time.monotonic() + 60
-        while True:
-            with suppress(httpx.HTTPError):
-                if client.get(f"/v1/jobs/{job}").status_code == 200:
-                    break
-            assert time.monotonic() < end, "the server did not come back"
-            time.sleep(0.5)
+        before = ending(client, job)
+        kill_replica(client, job)
+        assert ending(client, job) == before and before[0] == "done"
+        ResultManifest.load(fetch(client, job, tmp_path / "result"))
+
+
+@pytest.mark.slow
+def test_a_replica_killed_while_a_scan_arrives_takes_no_half_scan_for_a_whole_one(tmp_path: Path) -> None:
+    upload = made_upload(tmp_path, size=64)
+    with served(tmp_path, workers=1, step_s=0.02) as client:
+        job = client.post("/v1/jobs", json=announced(upload, model="stand-in")).json()["job"]
+
+        def half() -> Iterator[bytes]:
+            yield upload[: len(upload) // 2]
+            end = time.monotonic() + 30
+            while not (tmp_path / "jobs" / job / ".scan.part").exists():
+                assert time.monotonic() < end, "nothing of the scan has arrived"
+                time.sleep(0.02)
+            kill("ray::ServeReplica")
+            yield upload[len(upload) // 2 :]
+
+        with suppress(httpx.TransportError):
+            assert client.put(f"/v1/jobs/{job}/scan", content=half()).status_code >= 500
+        assert state_when_back(client, job) == "uploading"
+        assert client.put(f"/v1/jobs/{job}/scan", content=upload).status_code == 202
         assert ending(client, job)[0] == "done"
         ResultManifest.load(fetch(client, job, tmp_path / "result"))
