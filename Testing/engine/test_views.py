@@ -81,7 +81,7 @@ def test_views_are_kept_in_the_preset(tmp_path: Path) -> None:
     assert ModelPreset.load(tmp_path) == preset
     assert preset.ways_of_looking == [(), TWO_LOOKS]
     damaged = asdict(replace(preset))
-    damaged["qualities"]["thorough"]["views"][1]["shift_voxels"] = 5
+    damaged["qualities"]["thorough"]["views"][0]["shift_voxels"] = 5
     (tmp_path / FILE_NAME).write_text(json.dumps(damaged), encoding="utf-8")
     with pytest.raises(Exception, match="even number"):
         ModelPreset.load(tmp_path)

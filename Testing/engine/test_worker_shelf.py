@@ -10,6 +10,7 @@ import pytest
 from diffugts.errors import ModelError
 from diffugts.protocol import Stage
 from diffugts.scans.scan import Geometry, Scan
+from diffugts.views import MIRRORED
 from diffugts.worker.scan_key import ScanKey
 from diffugts.worker.shelf import ModelKey, ModelShelf
 from stand_in_pipeline import SmoothedScan, StandInLoader
@@ -89,7 +90,7 @@ def test_a_scan_larger_than_the_bound_is_not_kept_and_displaces_nothing(folder: 
     shelf, key = ModelShelf(StandInLoader(), most_feature_bytes=10_000), ModelKey.of(folder, "cpu")
     shelf.keep(scan("a"), key, features())
     large = features()
-    shelf.keep(scan("b"), key, SmoothedScan(large.scan, large.smooth, large.smooth))
+    shelf.keep(scan("b"), key, SmoothedScan(large.scan, large.smooth, {MIRRORED: large.smooth}))
     assert shelf.features(scan("b"), key) is None
     assert shelf.features(scan("a"), key) is not None
 
