@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import SimpleITK as sitk
 
 from diffugts.protocol import Region
+from diffugts.scans.interpolation import interpolated
 from diffugts.scans.scan import Geometry
 from diffugts.scans.working_grid import ScanOnGrid
 
@@ -29,15 +29,8 @@ def marked_working_voxels(grid: ScanOnGrid, marked: Region | np.ndarray) -> np.n
     """
     if isinstance(marked, Region):
         return region_mask(grid.geometry, marked)
-    target = grid.geometry
-    resample = sitk.ResampleImageFilter()
-    resample.SetSize(target.size)
-    resample.SetOutputSpacing(target.spacing_mm)
-    resample.SetOutputOrigin(target.origin_mm)
-    resample.SetOutputDirection(target.direction)
-    resample.SetInterpolator(sitk.sitkLinear)
-    image = grid.scan_geometry.image(marked_voxels(grid.scan_geometry, marked).astype(np.float32))
-    return sitk.GetArrayFromImage(resample.Execute(image)) > 0.5
+    mask = marked_voxels(grid.scan_geometry, marked).astype(np.float32)
+    return interpolated(mask, grid.scan_geometry, grid.geometry) > 0.5
 
 
 def region_mask(geometry: Geometry, region: Region) -> np.ndarray:
