@@ -193,7 +193,6 @@ def decoded_parts(hole: np.ndarray, reach: int) -> list[Box]:
     """Boxes of cells that together hold what needs decoding for a `hole`, bool (k, j, i): one for findings that lie close, more where
     what lies between them would cost more than the halos do, `reach` cells to every side that the decoder has to see as well.
     """
-
     pieces = ndimage.label(hole, ndimage.generate_binary_structure(3, 3))[0]
     boxes = [_with_margin(found, hole.shape) for found in ndimage.find_objects(pieces)]
     if not 1 < len(boxes) <= MOST_PARTS:

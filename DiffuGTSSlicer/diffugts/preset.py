@@ -89,6 +89,11 @@ class ModelPreset:
         """The further views of the quality levels, each set once, the smallest first: what a calibration belongs to."""
         return sorted({level.views for level in self.qualities.values()}, key=len)
 
+    @property
+    def all_views(self) -> list[View]:
+        """The views of all quality levels, each once: one encoding with these serves every way of looking."""
+        return list(dict.fromkeys(view for way in self.ways_of_looking for view in way))
+
     @classmethod
     def load(cls, folder: Path) -> ModelPreset:
         """Read a model folder's `preset.json`. Raises ModelError where it is missing or not of this version."""

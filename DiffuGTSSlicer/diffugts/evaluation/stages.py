@@ -63,9 +63,8 @@ def stage_results(
     """
     preset, geometry = pipeline.preset, encoded.scan.geometry
     staged_views = preset.qualities[STAGED].views
-    most = list(dict.fromkeys(view for way in preset.ways_of_looking for view in way))
-    if not encoded.further.keys() >= set(most):
-        encoded = pipeline.encode(encoded.scan, views=most)
+    if not encoded.further.keys() >= set(preset.all_views):
+        encoded = pipeline.encode(encoded.scan, views=preset.all_views)
     results: list[StageResult] = []
 
     def measured(

@@ -39,7 +39,7 @@ from diffugts.training.calibration import CALIBRATION_SEEDS, calibrate
 from diffugts.training.configuration import with_left_out
 from diffugts.training.described_volumes import patient_of
 from diffugts.training.grid import TrainingGrid
-from diffugts.training.looks import Look, Way, WholeScan, all_views
+from diffugts.training.looks import Look, Way, WholeScan
 from diffugts.training.volumes import Volume
 from diffugts.views import looks_in_words
 
@@ -146,7 +146,7 @@ def answered(pipeline: DiffuGTSPipeline, volume: Volume, description: str) -> di
     grid = ScanOnGrid(intensities, geometry, curve, geometry, volume.modality, volume.sequence)
     scan = Scan(intensities, geometry, volume.modality, volume.sequence, volume.name)
     truth = np.asarray(volume.tumour)
-    encoded = pipeline.encode_grid(scan, grid, intensities, views=all_views(pipeline))
+    encoded = pipeline.encode_grid(scan, grid, intensities, views=pipeline.preset.all_views)
     answers = {}
     for way in pipeline.preset.ways_of_looking:
         attention = pipeline.attend(encoded.seen_by(way), [description])[0]
@@ -199,7 +199,7 @@ def generated_scans(pipeline: DiffuGTSPipeline) -> dict[Way, dict[str, WholeScan
     for body, modality in BODIES:
         for seed in CALIBRATION_SEEDS if modality in pipeline.preset.modalities else ():
             scan = draw_phantom(seed, body, "MR" if modality == "MR" else "CT").scan
-            encoded = pipeline.encode(scan, views=all_views(pipeline))
+            encoded = pipeline.encode(scan, views=pipeline.preset.all_views)
             for way in ways:
                 attention = pipeline.attend(encoded.seen_by(way), [ANY_TUMOUR])[0]
                 highest = float(pipeline.on_working_grid(encoded, attention.score).max())

@@ -58,15 +58,10 @@ def encoded_volume(pipeline: DiffuGTSPipeline, volume: Volume, views: Collection
     return pipeline.encode_grid(scan, grid, intensities, views=views)
 
 
-def all_views(pipeline: DiffuGTSPipeline) -> list[View]:
-    """The views of all quality levels, each once: one encoding with these serves every way of looking."""
-    return list(dict.fromkeys(view for way in pipeline.preset.ways_of_looking for view in way))
-
-
 def looks_at(pipeline: DiffuGTSPipeline, volume: Volume, description: str) -> dict[Way, Look]:
     """The attention's answers to one description on a packed volume, by way of looking."""
     looks = {}
-    encoded = encoded_volume(pipeline, volume, all_views(pipeline))
+    encoded = encoded_volume(pipeline, volume, pipeline.preset.all_views)
     for way in pipeline.preset.ways_of_looking:
         score, anomaly_score = _seen(pipeline, encoded.seen_by(way), description)
         looks[way] = Look(volume.name, volume.patient, score, volume.tumour, anomaly_score)
@@ -85,7 +80,7 @@ def looks_at_generated_bodies(
             diseased, _, description = demo_case(seed, body)
             healthy = draw_phantom(seed, body, "MR" if diseased.modality == "MR" else "CT").scan
             for scan, found in ((diseased, present), (healthy, absent)):
-                encoded = pipeline.encode(scan, views=all_views(pipeline))
+                encoded = pipeline.encode(scan, views=pipeline.preset.all_views)
                 for way in ways:
                     score, anomaly_score = _seen(pipeline, encoded.seen_by(way), description)
                     found[way][f"generated {body} {seed}"] = WholeScan(float(score.max()), anomaly_score)
