@@ -64,7 +64,7 @@ def segment_described(
         for description in asked:
             attending()
             with timed(timings, "attend_s"):
-                attentions.append(pipeline.attend_one(scan, description))
+                attentions.append(pipeline.attend_one(scan, description, attending.again))
                 maps.append(calibration.scaled(pipeline.score_map(scan, attentions[-1].score, allowed)))
             if not refining:
                 finish(maps[-1])

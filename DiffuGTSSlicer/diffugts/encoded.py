@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
+from diffugts.appearance import Windows
 from diffugts.attention import Queries
 from diffugts.foundation.body import filled_body
 from diffugts.scans.scan import Geometry, Scan
@@ -22,7 +23,8 @@ class EncodedScan:
 
     `latents` (1, 4, k, j, i) normalised; `queries` by stride, float16; `further` the queries of the scan seen otherwise, as
     they were seen, where the quality asked for them; `notes` sentences for the user on how it was encoded. A model
-    without a trained attention encodes only what it is asked about: its latents here are empty, of no voxel.
+    without a trained attention encodes only what it is asked about: its latents here are empty, of no voxel. `appearance` grows
+    with what descriptions ask for.
     """
 
     scan: Scan
@@ -32,6 +34,7 @@ class EncodedScan:
     queries: Queries
     further: Mapping[View, Queries] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    appearance: Windows = field(default_factory=dict)
 
     @cached_property
     def body(self) -> np.ndarray:
@@ -53,6 +56,7 @@ class EncodedScan:
             + self.scan.voxels.nbytes
             + intensities.nbytes
             + intensities.size
+            + sum(window.nbytes for window in self.appearance.values())
         )
 
     @property

@@ -136,7 +136,7 @@ def load_pipeline(folder: Path, device: str = "cpu", random_weights: bool = Fals
             f"The model in '{folder}' cannot be loaded: files of it are missing or damaged. Install it again. "
             f"({str(error).strip()})"
         ) from error
-    for part in (pipeline.autoencoder, pipeline.denoiser, pipeline.inpainter, pipeline.attention):
+    for part in (pipeline.autoencoder, pipeline.denoiser, pipeline.inpainter, pipeline.attention, pipeline.appearance):
         if part is not None:
             part.float()
     pipeline.set_progress_bar_config(disable=True)

@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from diffusers import DiffusionPipeline
 
+from diffugts.appearance import AppearanceNetwork, appearance_logits
 from diffugts.attention import AnomalyAttention, Queries
 from diffugts.calibration import Calibration
 from diffugts.described_search import refined, segment_described
@@ -85,12 +86,13 @@ class DiffuGTSPipeline(DiffusionPipeline):
 
     Components: `autoencoder` and `denoiser` (frozen), `scheduler`, `attention` (trained; without it a model can only
     examine a region it is given), `inpainter` (optional: the denoiser trained further to fill holes; without it the denoiser
-    fills them itself), `text_encoder` and `tokenizer` (optional: without them the preset's own encoder is
-    loaded when the embedding bank does not know a text). `low_memory` takes scans through the autoencoder in smaller
-    tiles: slower, with the same result where it has no group normalisation and one close to it where it has.
+    fills them itself), `appearance` (optional: what the scan itself looks like, beside the attention), `text_encoder` and
+    `tokenizer` (optional: without them the preset's own encoder is loaded when the embedding bank does not know a text).
+    `low_memory` takes scans through the autoencoder in smaller tiles: slower, with the same result where it has no group
+    normalisation and one close to it where it has.
     """
 
-    _optional_components = ["attention", "inpainter", "text_encoder", "tokenizer"]
+    _optional_components = ["attention", "inpainter", "appearance", "text_encoder", "tokenizer"]
 
     def __init__(
         self,
@@ -103,6 +105,7 @@ class DiffuGTSPipeline(DiffusionPipeline):
         preset: ModelPreset | None = None,
         bank: EmbeddingBank | None = None,
         inpainter: HoleDenoiser | None = None,
+        appearance: AppearanceNetwork | None = None,
     ) -> None:
         super().__init__()
         self.register_modules(
@@ -113,8 +116,9 @@ class DiffuGTSPipeline(DiffusionPipeline):
             text_encoder=text_encoder,
             tokenizer=tokenizer,
             inpainter=inpainter,
+            appearance=appearance,
         )
-        for module in (autoencoder, denoiser, attention, inpainter):
+        for module in (autoencoder, denoiser, attention, inpainter, appearance):
             if module is not None:
                 module.eval().requires_grad_(False)
         self.preset = preset or ModelPreset("unnamed", "A model without preset.json")
@@ -207,8 +211,9 @@ class DiffuGTSPipeline(DiffusionPipeline):
             progress(Stage.ATTENDING, len(parsed), len(parsed))
         return results
 
-    def attend_one(self, encoded: EncodedScan, description: Description) -> Attention:
-        """The attention to one description that `understand` has read, the mean of all that was seen of the scan."""
+    def attend_one(self, encoded: EncodedScan, description: Description, check: Check | None = None) -> Attention:
+        """The attention to one description that `understand` has read: the mean of all that was seen of the scan, and how
+        what is suspected looks, where the model has a network for it. `check` may raise Cancelled."""
         grid = encoded.grid
         logits, presence = self._logits(encoded.queries, description, grid.modality, grid.sequence)
         size = logits.shape
@@ -217,6 +222,12 @@ class DiffuGTSPipeline(DiffusionPipeline):
             logits, presence = logits + view.brought_back(seen, size), presence + presence_seen
         looks = 1 + len(encoded.further)
         logits, presence = logits / looks, presence / looks
+        fusion = self.preset.appearance
+        if self.appearance is not None and fusion.weight:
+            where, seen = fusion.spoken(logits), encoded.appearance
+            logits = fusion.fused(
+                logits, appearance_logits(self.appearance, grid.intensities, grid.modality, where, seen, check)
+            )
         return Attention(description, torch.sigmoid(logits).numpy(), float(torch.sigmoid(presence)))
 
     def hole(self, encoded: EncodedScan, mask: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from diffugts.appearance_fusion import AppearanceFusion
 from diffugts.calibration import Calibration
 from diffugts.errors import ModelError
 from diffugts.refinement import RefinementWeights
@@ -48,7 +49,7 @@ class ModelPreset:
     `least_anomaly_score` of a finding that is called found (`findings.lesions.VerdictRule`), where a quality level has no
     calibration of its own; `dilation_cells` and `start_sigma` of the inpainting; `crop_cells` that the denoiser sees at
     least along each axis, where the scan has them, and `crop_cells_on_cpu` where that would take too long; `text_encoder` a
-    preset of `descriptions.encoder`, or a folder.
+    preset of `descriptions.encoder`, or a folder. `appearance` says how much its network counts beside the attention.
     `random_weights` marks a model that only times the machinery: it is refused where a result is wanted.
     """
 
@@ -67,6 +68,7 @@ class ModelPreset:
     crop_cells: int = 24
     crop_cells_on_cpu: int = 24
     random_weights: bool = False
+    appearance: AppearanceFusion = AppearanceFusion()
     refinement: RefinementWeights = RefinementWeights()
     qualities: dict[str, QualityLevel] = field(
         default_factory=lambda: {
@@ -117,6 +119,7 @@ class ModelPreset:
             raise ValueError(f"unknown entries {sorted(unknown)}")
         facts["modalities"] = tuple(facts["modalities"])
         facts["ct_curve"] = tuple(tuple(knots) for knots in facts["ct_curve"])
+        facts["appearance"] = AppearanceFusion(**facts.get("appearance", {}))  # models of before have none
         facts["refinement"] = RefinementWeights(**facts["refinement"])
         facts["qualities"] = {name: _quality_level(level) for name, level in facts["qualities"].items()}
         return cls(**facts)

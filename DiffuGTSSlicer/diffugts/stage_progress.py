@@ -17,6 +17,10 @@ class StageProgress:
 
     def __call__(self) -> None:
         self.done += 1
+        self.again()
+
+    def again(self) -> None:
+        """Tell the same once more: whoever listens may raise Cancelled in the middle of a step, too."""
         if self.progress:
             self.progress(self.stage, min(self.done, self.total), self.total)
 

@@ -29,7 +29,7 @@ LAYERS = (
     {"errors", "protocol", "allocation", "interrupts", "stage_progress", "views"},
     {"scans", "descriptions"},
     {"generated", "foundation"},
-    {"encoded", "attention", "inpainting", "refinement", "calibration"},
+    {"encoded", "attention", "appearance", "appearance_fusion", "inpainting", "refinement", "calibration"},
     {"findings", "preset", "pseudo_healthy"},
     {"pipeline", "described_search", "models", "marked_region", "maisi", "dicom"},
     {"worker", "training", "evaluation", "baselines", "server", "cohort"},

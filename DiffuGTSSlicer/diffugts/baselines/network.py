@@ -8,18 +8,12 @@ from pathlib import Path
 import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
-from monai.networks.nets import DynUNet, UNet
+from monai.networks.nets import UNet
 from safetensors.torch import load_file
 
-WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
-"""As `save_pretrained` calls it."""
+from diffugts.appearance import INPUTS, WEIGHTS_FILE, dynamic_unet
 
 RECIPES = ("unet", "nnunet")
-INPUTS = 2
-"""Model intensities, and 1 everywhere for MR, 0 for CT."""
-
-LISTED_TWICE = ("input_block", "downsamples", "bottleneck", "upsamples", "deep_supervision_heads")
-"""DynUNet holds its layers in its skip layers, which compute, and once more by these names: safetensors saves no tensor twice."""
 
 
 class SegmentationNetwork(ModelMixin, ConfigMixin):
@@ -40,21 +34,7 @@ class SegmentationNetwork(ModelMixin, ConfigMixin):
         if recipe == "unet":
             self.network = UNet(3, INPUTS, 1, tuple(channels), (2,) * (len(channels) - 1), num_res_units=0)
         else:
-            strides = [1] + [2] * (len(channels) - 1)
-            self.network = DynUNet(
-                3,
-                INPUTS,
-                1,
-                kernel_size=[3] * len(channels),
-                strides=strides,
-                upsample_kernel_size=strides[1:],
-                filters=list(channels),
-                norm_name="INSTANCE",
-                deep_supervision=True,
-                deep_supr_num=max(1, len(channels) - 2),
-            )
-            for name in LISTED_TWICE:
-                del self.network._modules[name]
+            self.network = dynamic_unet(channels)
 
     @classmethod
     def load(cls, folder: Path) -> SegmentationNetwork:

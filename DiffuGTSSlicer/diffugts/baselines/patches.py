@@ -18,6 +18,7 @@ from monai.transforms import (
     Transform,
 )
 
+from diffugts.appearance import with_modality
 from diffugts.training.volumes import Volume
 
 PATCH = 64
@@ -96,11 +97,6 @@ class PatchSource:
         scan = torch.as_tensor(np.asarray(patch["image"]), dtype=torch.float32)
         label = torch.as_tensor(np.asarray(patch["label"]), dtype=torch.float32)
         return with_modality(scan, volume.modality), (label > 0.5).float()
-
-
-def with_modality(scan: torch.Tensor, modality: str) -> torch.Tensor:
-    """A scan (1, k, j, i) with its modality as a second, constant channel."""
-    return torch.cat([scan, torch.full_like(scan, float(modality == "MR"))])
 
 
 def patch_box(centre: np.ndarray, low: np.ndarray, high: np.ndarray, size: int) -> tuple[slice, slice, slice]:

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from monai.inferers import SlidingWindowInferer
 
+from diffugts.appearance import with_modality
 from diffugts.baselines.network import SegmentationNetwork
-from diffugts.baselines.patches import PATCH, with_modality
+from diffugts.baselines.patches import PATCH
 
 OVERLAP = {"unet": 0.25, "nnunet": 0.5}
 

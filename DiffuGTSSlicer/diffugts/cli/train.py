@@ -45,6 +45,9 @@ HeadsOf = Annotated[
         help="The heads alone, on the foundation of this model (its name or folder); its runs lie below --runs, in its name.",
     ),
 ]
+LeaveOut = Annotated[
+    list[str], typer.Option(help="A category whose tumours are never shown, such as brain; several: say it again.")
+]
 Copies = Annotated[int, typer.Option(help="Times every scan is encoded, all but one with varied intensities.")]
 Bodies = Annotated[int, typer.Option(help="Generated bodies among the scans.")]
 
@@ -165,9 +168,7 @@ def attention(
     ] = None,
     validate_every: ValidateEvery = 5.0,
     patience: Patience = 0,
-    leave_out: Annotated[
-        list[str], typer.Option(help="A category whose tumours are never shown, such as brain; several: say it again.")
-    ] = [],  # noqa: B006
+    leave_out: LeaveOut = [],  # noqa: B006
     learning_rate: Annotated[float, typer.Option(help="At the start; it falls in the second half.")] = 1e-3,
 ) -> None:
     """Train the attention: where in the frozen features is what the words say?"""
@@ -175,12 +176,8 @@ def attention(
     from diffugts.preset import ModelPreset
     from diffugts.training.attention import AttentionTask, precision_on, train_attention
     from diffugts.training.run import RunSettings, device_type
-    from diffugts.training.tumours_by_place import CATEGORIES
 
-    unknown = [name for name in leave_out if name not in CATEGORIES]
-    if unknown:
-        raise RequestError(f"There is no category '{unknown[0]}' to leave out; there are {', '.join(CATEGORIES)}.")
-
+    left_out = _known(leave_out)
     settings = RunSettings(
         minutes,
         learning_rate,
@@ -192,7 +189,7 @@ def attention(
         watched="dice_0.5",
         patience=patience,
     )
-    task = AttentionTask(encoders=encoders, batch=batch, bodies=bodies, left_out=tuple(sorted(set(leave_out))))
+    task = AttentionTask(encoders=encoders, batch=batch, bodies=bodies, left_out=left_out)
     if model is None:
         if description or sequence or hold_out:
             raise RequestError("--description, --sequence and --hold-out belong to the heads of a model: give --model.")
@@ -204,6 +201,42 @@ def attention(
     texts_of = load_text_encoder(ModelPreset.load(folder).text_encoder)
     parts = folder / "autoencoder", folder / "denoiser"
     train_attention(volumes, *parts, own_runs / "attention", settings, task, initial, texts_of, data)
+
+
+@app.command()
+def appearance(
+    data: Data,
+    runs: Runs = Path("runs"),
+    minutes: Minutes = 60.0,
+    threads: Threads = 0,
+    seed: Seed = 0,
+    batch: Annotated[int, typer.Option(help="Patches of 64 voxels cubed that a step learns from.")] = 2,
+    bodies: Bodies = 36,
+    processes: Processes = 0,
+    initial: Annotated[
+        Path | None, typer.Option(help="A trained one to begin with, or the `last` of RUNS/baseline-nnunet.")
+    ] = None,
+    validate_every: ValidateEvery = 8.0,
+    patience: Patience = 0,
+    leave_out: LeaveOut = [],  # noqa: B006
+    learning_rate: Annotated[float, typer.Option(help="At the start; it falls in the second half.")] = 6e-4,
+) -> None:
+    """Train the appearance network: does the scan itself look like a tumour, whatever the words?"""
+    from diffugts.training.appearance import AppearanceTask, train_appearance
+    from diffugts.training.run import RunSettings
+
+    settings = RunSettings(
+        minutes,
+        learning_rate,
+        weight_decay=1e-3,
+        threads=threads,
+        seed=seed,
+        validate_every_minutes=validate_every,
+        watched="held_out_dice",
+        patience=patience,
+    )
+    task = AppearanceTask(batch=batch, processes=processes, bodies=bodies, left_out=_known(leave_out))
+    train_appearance(_packed(data, runs), runs / "appearance", settings, task, initial)
 
 
 @app.command()
@@ -330,6 +363,16 @@ def _denoiser_settings(
         watched="-decoded_l1",
         patience=patience,
     )
+
+
+def _known(categories: list[str]) -> tuple[str, ...]:
+    """Categories that are left out, each once. Raises RequestError for one that there is none of."""
+    from diffugts.training.tumours_by_place import CATEGORIES
+
+    unknown = [name for name in categories if name not in CATEGORIES]
+    if unknown:
+        raise RequestError(f"There is no category '{unknown[0]}' to leave out; there are {', '.join(CATEGORIES)}.")
+    return tuple(sorted(set(categories)))
 
 
 def _packed(data: Path, runs: Path) -> Path:

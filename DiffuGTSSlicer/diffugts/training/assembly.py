@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 
+from diffugts.appearance import AppearanceNetwork
 from diffugts.attention import AnomalyAttention
 from diffugts.calibration import Calibration
 from diffugts.descriptions.bank import EmbeddingBank, common_prompts
@@ -31,6 +32,7 @@ from diffugts.pipeline import DiffuGTSPipeline
 from diffugts.preset import ModelPreset
 from diffugts.pseudo_healthy import PseudoHealthy
 from diffugts.refinement import RefinementWeights, refined_score
+from diffugts.training.appearance_choice import chosen_fusion
 from diffugts.training.attention import HELD_OUT_PATIENTS
 from diffugts.training.calibration import CALIBRATION_SEEDS, calibrate, logistic_regression
 from diffugts.training.configuration import with_left_out
@@ -71,10 +73,11 @@ class HeldOutScan:
 def assemble_model(volumes: Path, runs: Path, output: Path) -> ModelPreset:
     """Write the model folder `output` from `runs`/{autoencoder,denoiser,attention}/last; returns its preset.
 
-    The inpainter of `runs`/inpainter/last is part of it where there is one. What was measured on the way is written to
+    The inpainter of `runs`/inpainter/last and the appearance network of `runs`/appearance/last are part of it where there are
+    some; the latter only where it helps (`appearance_choice`). What was measured on the way is written to
     `runs`/assembly.json. A model card already in `output` is kept; which categories the attention's run left out is said in it.
     """
-    inpainter = runs / "inpainter" / "last"
+    inpainter, appearance = runs / "inpainter" / "last", runs / "appearance" / "last"
     pipeline = DiffuGTSPipeline(
         ScanAutoencoder.from_pretrained(runs / "autoencoder" / "last"),
         HoleDenoiser.from_pretrained(runs / "denoiser" / "last"),
@@ -83,9 +86,19 @@ def assemble_model(volumes: Path, runs: Path, output: Path) -> ModelPreset:
         preset=ModelPreset("compact", "Compact CT and MR model, 2 mm, trained by this project"),
         bank=EmbeddingBank.build(load_text_encoder(), common_prompts()),
         inpainter=HoleDenoiser.from_pretrained(inpainter) if inpainter.is_dir() else None,
+        appearance=AppearanceNetwork.from_pretrained(appearance) if appearance.is_dir() else None,
     )
     held_out = [v for v in read_volumes(volumes) if v.name.startswith(HELD_OUT_PATIENTS)]
     silent = [v for v in read_volumes(volumes) if v.body_part == "brain" and v.healthy.all()]
+    chosen: dict[str, Any] = {}
+    if pipeline.appearance is not None:
+        pipeline.appearance.half().float()  # as it will be stored
+        asked = [(v, DESCRIPTION) for v in held_out], [(v, ANY_TUMOUR) for v in silent]
+        views = pipeline.preset.qualities[REFINED].views
+        fusion, chosen = chosen_fusion(pipeline, *asked, CALIBRATION_SEEDS, views, MARKED_WHERE_NOTHING_ML, LEAST_GAIN)
+        pipeline.preset = replace(pipeline.preset, appearance=fusion)
+        if not fusion.weight:
+            pipeline.register_modules(appearance=None)
     ill = [looks_at(pipeline, volume, DESCRIPTION) for volume in held_out]
     free = [looks_at(pipeline, volume, ANY_TUMOUR) for volume in silent]
     present, absent = looks_at_generated_bodies(pipeline, CALIBRATION_SEEDS)
@@ -113,14 +126,20 @@ def assemble_model(volumes: Path, runs: Path, output: Path) -> ModelPreset:
     if pipeline.inpainter is not None:
         round_kernels(pipeline.inpainter)
     # Half precision halves the download; loading brings the weights back to single precision, exactly.
-    for module in (pipeline.autoencoder, pipeline.denoiser, pipeline.inpainter, pipeline.attention):
+    for module in (
+        pipeline.autoencoder,
+        pipeline.denoiser,
+        pipeline.inpainter,
+        pipeline.attention,
+        pipeline.appearance,
+    ):
         if module is not None:
             module.half()
     pipeline.save_pretrained(output)
     card = with_left_out(card or "", runs / "attention")
     if card:
         (output / CARD).write_text(card, encoding="utf-8")
-    measured = {"calibration": figures, **gains}
+    measured = {"appearance": chosen, "calibration": figures, **gains}
     (runs / "assembly.json").write_text(json.dumps(measured, indent=2), encoding="utf-8")
     print(json.dumps(measured, indent=2))
     return pipeline.preset

@@ -16,6 +16,7 @@ from typing import Any, get_args
 
 import numpy as np
 
+from diffugts.appearance_fusion import AppearanceFusion
 from diffugts.attention import AnomalyAttention
 from diffugts.calibration import Calibration
 from diffugts.descriptions.bank import EmbeddingBank, common_prompts
@@ -92,7 +93,8 @@ def assemble_heads(
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise ModelError(f"'{output}' exists already and is not empty. Choose another folder, or remove it first.")
     pipeline = load_pipeline(model, device, random_weights)
-    pipeline.register_modules(attention=_fitting(attention, pipeline).to(device))
+    # What an appearance network is worth beside these heads nobody has measured.
+    pipeline.register_modules(attention=_fitting(attention, pipeline).to(device), appearance=None)
     pipeline.preset = _for_new_heads(pipeline.preset, output.name)
     bank = pipeline.reader.bank or EmbeddingBank.build(
         load_text_encoder(pipeline.preset.text_encoder), common_prompts()
@@ -102,7 +104,7 @@ def assemble_heads(
     unfinished = output.with_name(output.name + ".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     try:
-        shutil.copytree(model, unfinished, ignore=shutil.ignore_patterns("attention"))
+        shutil.copytree(model, unfinished, ignore=shutil.ignore_patterns("attention", "appearance"))
         pipeline.attention.save_pretrained(unfinished / "attention")
         pipeline.save_config(unfinished)
         pipeline.preset.save(unfinished)
@@ -237,6 +239,7 @@ def _for_new_heads(preset: ModelPreset, name: str) -> ModelPreset:
         title=f"{preset.title}, heads trained on other data",
         threshold=plain.threshold,
         least_anomaly_score=plain.least_anomaly_score,
+        appearance=AppearanceFusion(),
         refinement=RefinementWeights(),
         qualities=levels,
     )

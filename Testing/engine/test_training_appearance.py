@@ -1,0 +1,81 @@
+"""Training of the appearance network: what a patch is, what it counts, and a short run that goes on from another network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from diffugts.appearance import AppearanceNetwork
+from diffugts.baselines.network import SegmentationNetwork
+from diffugts.errors import RequestError
+from diffugts.training import appearance as training
+from diffugts.training.appearance import AppearanceTask, patch_of, supervised, take_over, train_appearance
+from diffugts.training.case import Case
+from diffugts.training.run import RunSettings
+from test_baselines_networks import packed_thighs
+
+
+def case(size: int = 48) -> Case:
+    shape = (size,) * 3
+    target = np.zeros(shape, bool)
+    target[4:8, 4:8, 4:8] = True
+    intensities = np.full(shape, 0.5, np.float32)
+    return Case(intensities, target, np.ones(shape, bool), "MR", "T1", 0, None, None, None)
+
+
+def test_a_patch_holds_the_scan_its_modality_and_no_weight_beyond_the_case() -> None:
+    rng = np.random.default_rng(0)
+    scan, target, weight = patch_of(case(), 64, rng)
+    assert scan.shape == (2, 64, 64, 64) and target.shape == weight.shape == (1, 64, 64, 64)
+    assert (scan[1] == 1).all() and weight.sum() == 48**3 and (scan[0][weight[0] > 0] == 0.5).all()
+
+
+def test_most_patches_of_a_case_with_a_tumour_hold_some_of_it() -> None:
+    rng = np.random.default_rng(0)
+    held = [patch_of(case(), 16, rng)[1].any() for _ in range(60)]
+    assert 0.6 < np.mean(held) < 0.95
+
+
+def test_what_carries_no_weight_changes_no_loss() -> None:
+    torch.manual_seed(0)
+    targets = (torch.rand(1, 1, 8, 8, 8) > 0.7).float()
+    weights = torch.ones_like(targets)
+    weights[..., 4:] = 0
+    logits = torch.randn(1, 3, 1, 8, 8, 8)
+    other = logits.clone()
+    other[..., 4:] = 7.0
+    assert torch.equal(supervised(logits, targets, weights), supervised(other, targets, weights))
+    right = torch.where(targets > 0, 9.0, -9.0)
+    assert supervised(right, targets, weights) < 0.01 < supervised(-right, targets, weights)
+
+
+def test_a_wider_network_is_taken_over_as_far_as_there_is_room(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    wide = SegmentationNetwork("nnunet", (4, 8, 12))
+    wide.save_pretrained(tmp_path / "wide")
+    narrow = AppearanceNetwork((4, 8, 8))
+    take_over(narrow, tmp_path / "wide")
+    for (name, taken), given in zip(narrow.state_dict().items(), wide.state_dict().values()):
+        assert torch.equal(taken, given[tuple(slice(n) for n in taken.shape)]), name
+    SegmentationNetwork("unet", (4, 8)).save_pretrained(tmp_path / "unet")
+    with pytest.raises(RequestError, match="other layers"):
+        take_over(narrow, tmp_path / "unet")
+    with pytest.raises(RequestError, match="no trained network"):
+        take_over(narrow, tmp_path / "nowhere")
+
+
+def test_a_run_learns_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "AppearanceNetwork", lambda: AppearanceNetwork((4, 8, 8)))
+    volumes, task = packed_thighs(tmp_path), AppearanceTask(batch=1, size=32, bodies=0)
+    for minutes in (0.03, 0.06):
+        settings = RunSettings(minutes, 1e-3, threads=1, mixed_precision="no", seed=1)
+        figures = train_appearance(volumes, tmp_path / "run", settings, task)
+    assert "held_out_dice" in figures
+    trained = AppearanceNetwork.from_pretrained(tmp_path / "run" / "last")
+    torch.manual_seed(1)
+    begun = AppearanceNetwork((4, 8, 8))
+    moved = [not torch.equal(a, b) for a, b in zip(trained.state_dict().values(), begun.state_dict().values())]
+    assert all(moved)
