@@ -224,10 +224,10 @@ class DiffuGTSPipeline(DiffusionPipeline):
         logits, presence = logits / looks, presence / looks
         fusion = self.preset.appearance
         if self.appearance is not None and fusion.weight:
-            where, seen = fusion.spoken(logits), encoded.appearance
-            logits = fusion.fused(
-                logits, appearance_logits(self.appearance, grid.intensities, grid.modality, where, seen, check)
+            looks_like = appearance_logits(
+                self.appearance, grid.intensities, grid.modality, fusion.spoken(logits), encoded.appearance, check
             )
+            logits = fusion.fused(logits, looks_like, encoded.score_geometry.voxel_ml)
         return Attention(description, torch.sigmoid(logits).numpy(), float(torch.sigmoid(presence)))
 
     def hole(self, encoded: EncodedScan, mask: np.ndarray) -> np.ndarray:

@@ -98,20 +98,41 @@ def test_it_can_be_cancelled_between_two_windows() -> None:
     assert len(known) == 1
 
 
-@given(st.floats(-12, 12), st.floats(-40, 40), st.floats(0, 2))
-def test_appearance_enters_within_bounds_and_not_where_the_words_are_silent(a: float, d: float, weight: float) -> None:
-    fusion = AppearanceFusion(weight, least=-2.0, most=3.0)
-    attention, seen = torch.tensor([a], dtype=torch.float64), torch.tensor([d], dtype=torch.float64)
-    fused = float(fusion.fused(attention, seen))
+@given(st.floats(-12, 12), st.floats(-40, 40), st.floats(0.1, 2))
+def test_appearance_enters_within_bounds_and_speaks_only_for_words_that_are_half_convinced(
+    a: float, d: float, weight: float
+) -> None:
+    fusion = AppearanceFusion(weight, least=-2.5, most=3.0)
+    recognised = torch.full((100,), 9.0, dtype=torch.float64)
+    attention, seen = torch.full((101,), a, dtype=torch.float64), torch.cat([torch.tensor([d]), recognised])
+    added = float(fusion.fused(attention, seen, 0.1)[0]) - a
+    against, most = weight * (min(max(d, -2.5), 3.0) + fusion.raised), weight * (3.0 + fusion.raised)
     if a <= fusion.silent:
-        assert fused == a
+        assert added == 0
+    elif against < 0:
+        assert added == pytest.approx(against, abs=1e-6)
     else:
-        assert fused - a == pytest.approx(weight * min(max(d, fusion.least), fusion.most), abs=1e-9)
+        assert -1e-9 <= added <= against + 1e-6
+        assert added < 0.12 * most or a > -1.0, "words that are not convinced are not talked into it"
+        assert added > 0.88 * against - 1e-6 or a < 1.0
+
+
+def test_where_appearance_recognises_nothing_it_abstains() -> None:
+    fusion = AppearanceFusion(1.0, recognised_ml=5.0)
+    attention, seen = torch.full((1000,), 9.0), torch.full((1000,), -3.0)
+    attention[500:] = -9.0
+    seen[500:] = 3.0  # where the words are silent, what looks like a tumour is none of theirs
+    assert torch.equal(fusion.fused(attention, seen, 0.1), attention)
+    seen[:50] = 0.1
+    assert torch.equal(fusion.fused(attention, seen, 0.1), attention), "5 ml are not more than 5 ml"
+    seen[:51] = 0.1
+    fused = fusion.fused(attention, seen, 0.1)
+    assert fused[60] == 7.5 and fused[0] == pytest.approx(10.6) and torch.equal(fused[500:], attention[500:])
 
 
 def test_a_preset_keeps_its_fusion_and_one_of_before_has_none(tmp_path: Path) -> None:
-    ModelPreset("a", "A", appearance=AppearanceFusion(0.5, -3.0)).save(tmp_path)
-    assert ModelPreset.load(tmp_path).appearance == AppearanceFusion(0.5, -3.0)
+    ModelPreset("a", "A", appearance=AppearanceFusion(0.5, 1.0)).save(tmp_path)
+    assert ModelPreset.load(tmp_path).appearance == AppearanceFusion(0.5, 1.0)
     text = (tmp_path / "preset.json").read_text(encoding="utf-8")
     before = text[: text.index('  "appearance"')] + text[text.index('  "refinement"') :]
     (tmp_path / "preset.json").write_text(before, encoding="utf-8")
@@ -124,7 +145,7 @@ def test_a_model_with_appearance_is_loaded_as_it_was_saved_and_answers_otherwise
     folder = save_small_model(tmp_path / "small")
     plain = load_pipeline(folder)
     plain.register_modules(appearance=network().requires_grad_(False))
-    plain.preset = replace(plain.preset, appearance=AppearanceFusion(1.0, silent=-9.0))
+    plain.preset = replace(plain.preset, appearance=AppearanceFusion(1.0, silent=-9.0, recognised_ml=-1.0))
     plain.save_pretrained(tmp_path / "with")
     model = load_pipeline(tmp_path / "with")
     assert model.appearance is not None and model.preset.appearance.weight == 1.0

@@ -13,9 +13,12 @@ from diffugts.baselines.network import SegmentationNetwork
 from diffugts.errors import RequestError
 from diffugts.training import appearance as training
 from diffugts.training.appearance import AppearanceTask, patch_of, supervised, take_over, train_appearance
+from diffugts.training.appearance_choice import OTHER, chosen_fusion
 from diffugts.training.case import Case
 from diffugts.training.run import RunSettings
-from test_baselines_networks import packed_thighs
+from small_model import small_pipeline
+from small_model_folder import bank_of
+from test_baselines_networks import packed_thighs, volume
 
 
 def case(size: int = 48) -> Case:
@@ -79,3 +82,33 @@ def test_a_run_learns_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     begun = AppearanceNetwork((4, 8, 8))
     moved = [not torch.equal(a, b) for a, b in zip(trained.state_dict().values(), begun.state_dict().values())]
     assert all(moved)
+
+
+class Oracle(torch.nn.Module):
+    """In the place of the network: sure of a tumour where the scan is bright, and of none elsewhere."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, sign: float) -> None:
+        super().__init__()
+        self.sign = sign
+
+    def forward(self, scan: torch.Tensor) -> torch.Tensor:
+        return torch.where(scan[:, :1] > 0.7, 9.0, -9.0) * self.sign
+
+
+@pytest.mark.parametrize(("sign", "helps"), [(1.0, True), (-1.0, False)])
+def test_appearance_counts_where_it_helps_held_out_patients_and_not_where_it_harms(sign: float, helps: bool) -> None:
+    rng = np.random.default_rng(0)
+    scan = volume("STS_003_CT", True, size=64)
+    scan.tumour[8:40, 8:40, 8:40] = True
+    scan.intensities[:] = np.where(scan.tumour, 0.8, rng.uniform(0.4, 0.6, scan.tumour.shape))
+    pipeline = small_pipeline()
+    pipeline.reader.bank = bank_of(["soft tissue sarcoma", OTHER, "tumour"])
+    pipeline._heads.bias.data.fill_(0.5)  # half convinced everywhere: what decides is the appearance
+    pipeline.appearance = Oracle(sign)
+    before = pipeline.preset
+    fusion, reached = chosen_fusion(pipeline, [(scan, "soft tissue sarcoma")], [], (), (), 1e9, 0.005)
+    assert (fusion.weight > 0) == helps and pipeline.preset is before
+    assert set(reached) == {"none", "weight 0.25", "weight 0.5"}
+    assert (reached["weight 0.5"]["held_out_dice"] > reached["none"]["held_out_dice"]) == helps
