@@ -20,7 +20,7 @@ WORKING_SPACING_MM = 2.0
 START_S, EXCHANGE_S = 8.0, 1.0
 """Seconds to start the worker and load the model, and to write and read the files where it runs already."""
 
-SECONDS_PER_MILLION_VOXELS = {Quality.FAST: 0.58, Quality.STANDARD: 1.21, Quality.THOROUGH: 1.84}
+SECONDS_PER_MILLION_VOXELS = {Quality.FAST: 1.08, Quality.STANDARD: 1.44, Quality.THOROUGH: 2.05}
 SECONDS_FOR_KEPT_SCAN = {Quality.FAST: 0.0, Quality.STANDARD: 0.52, Quality.THOROUGH: 1.15}
 MEMORY_BASE_GB, MEMORY_GB_PER_MILLION_VOXELS = 0.7, 0.35
 """The compact model on two cores (docs/benchmarks.md, a chest CT of 10.4 million voxels of 2 mm), without what each description
