@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AppearanceFusion:
-    """`weight` w; `least` l, `most` m, `raised` r and `silent` s in logits. Weight 0: appearance does not enter at all.
+    """`weight` w; `raised` r, `least` l, `most` m, `silent` s, `halfway` h and `softness` t in logits. Weight 0: not at all.
 
     A tumour is recognised where D is above 0, and A above s, in more than `recognised_ml`.
     """
