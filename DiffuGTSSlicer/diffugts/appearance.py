@@ -1,6 +1,6 @@
 """What a voxel looks like, whatever the words: a network that reads the scan itself, beside the frozen features.
 
-Not in the paper (Jiang et al., CVPR 2025, arXiv 2505.02753), whose foundation is a hundred times as large as the compact one.
+Not in the paper (Jiang et al., CVPR 2025, arXiv 2505.02753), whose foundation is some twenty times as large as the compact one.
 The compact foundation's features limit the attention (docs/decisions.md, "What limits the attention"), and a network
 that learns from the scan itself errs elsewhere than they do. Its logit of "this is tumour" against "this is none" knows
 no text; `appearance_fusion` says how it enters the attention's.

@@ -192,7 +192,7 @@ class DiffuGTSPipeline(DiffusionPipeline):
         """The latents alone of a part of a scan's working grid: what inpainting needs."""
         check = StageProgress(progress, Stage.ENCODING, self.layers(self.autoencoder.network.encoder))
         latents, notes = self.foundation.latents(part.intensities, check)
-        return replace(scan, grid=part, latents=latents, queries={}, further={}, notes=notes)
+        return replace(scan, grid=part, latents=latents, queries={}, further={}, notes=notes, appearance={})
 
     def attend(
         self,

@@ -13,9 +13,10 @@ from diffugts.baselines import training
 from diffugts.baselines.learned import LearnedBaseline
 from diffugts.baselines.network import SegmentationNetwork
 from diffugts.baselines.patches import PatchSource, patch_box
-from diffugts.baselines.training import BaselineTask, supervised, train_baseline
+from diffugts.baselines.training import BaselineTask, train_baseline
 from diffugts.baselines.windows import tumour_probability
 from diffugts.findings.lesions import cut
+from diffugts.training.deep_supervision import supervised
 from diffugts.training.run import RunSettings
 from diffugts.training.volumes import Volume, pack_volumes, read_volumes
 from made_datasets import healthy_thigh, thigh, write, write_mask, write_scan

@@ -12,9 +12,11 @@ from diffugts.appearance import AppearanceNetwork
 from diffugts.baselines.network import SegmentationNetwork
 from diffugts.errors import RequestError
 from diffugts.training import appearance as training
-from diffugts.training.appearance import AppearanceTask, patch_of, supervised, take_over, train_appearance
+from diffugts.training.appearance import AppearanceTask, dice_and_entropy, patch_of, take_over, train_appearance
 from diffugts.training.appearance_choice import OTHER, chosen_fusion
+from diffugts.training.assembly import require_as_much_left_out
 from diffugts.training.case import Case
+from diffugts.training.configuration import RunConfiguration
 from diffugts.training.run import RunSettings
 from small_model import small_pipeline
 from small_model_folder import bank_of
@@ -47,12 +49,12 @@ def test_what_carries_no_weight_changes_no_loss() -> None:
     targets = (torch.rand(1, 1, 8, 8, 8) > 0.7).float()
     weights = torch.ones_like(targets)
     weights[..., 4:] = 0
-    logits = torch.randn(1, 3, 1, 8, 8, 8)
+    logits = torch.randn(1, 1, 8, 8, 8)
     other = logits.clone()
     other[..., 4:] = 7.0
-    assert torch.equal(supervised(logits, targets, weights), supervised(other, targets, weights))
+    assert torch.equal(dice_and_entropy(logits, targets, weights), dice_and_entropy(other, targets, weights))
     right = torch.where(targets > 0, 9.0, -9.0)
-    assert supervised(right, targets, weights) < 0.01 < supervised(-right, targets, weights)
+    assert dice_and_entropy(right, targets, weights) < 0.01 < dice_and_entropy(-right, targets, weights)
 
 
 def test_a_wider_network_is_taken_over_as_far_as_there_is_room(tmp_path: Path) -> None:
@@ -112,3 +114,20 @@ def test_appearance_counts_where_it_helps_held_out_patients_and_not_where_it_har
     assert (fusion.weight > 0) == helps and pipeline.preset is before
     assert set(reached) == {"none", "weight 0.25", "weight 0.5"}
     assert (reached["weight 0.5"]["held_out_dice"] > reached["none"]["held_out_dice"]) == helps
+
+
+def test_what_the_attention_left_out_the_appearance_network_must_not_have_seen(tmp_path: Path) -> None:
+    def left_out(part: str, *categories: str) -> None:
+        (tmp_path / part).mkdir(exist_ok=True)
+        RunConfiguration(AppearanceTask(left_out=categories)).write(tmp_path / part, 0)
+
+    (tmp_path / "appearance").mkdir()
+    require_as_much_left_out(tmp_path)
+    left_out("attention", "brain", "lung")
+    with pytest.raises(RequestError, match="brain, lung"):
+        require_as_much_left_out(tmp_path)
+    left_out("appearance", "brain")
+    with pytest.raises(RequestError, match=": lung;"):
+        require_as_much_left_out(tmp_path)
+    left_out("appearance", "lung", "brain")
+    require_as_much_left_out(tmp_path)

@@ -20,6 +20,7 @@ from diffugts.baselines.network import SegmentationNetwork
 from diffugts.baselines.patches import PATCH, PatchSource
 from diffugts.baselines.windows import tumour_probability
 from diffugts.training.configuration import RunConfiguration
+from diffugts.training.deep_supervision import supervised
 from diffugts.training.draws import draws
 from diffugts.training.run import RunSettings, TrainingRun
 from diffugts.training.volumes import Volume, read_volumes
@@ -70,15 +71,6 @@ def train_baseline(volumes: Path, folder: Path, settings: RunSettings, task: Bas
         return {"dice": float(np.mean([_dice(module, volume, task) for volume in held_out]))}
 
     return run.train(loss, validate if held_out else None)
-
-
-def supervised(logits: torch.Tensor, labels: torch.Tensor, criterion: nn.Module) -> torch.Tensor:
-    """The loss of the output, or of every head with weights 1, 1/2, 1/4 ..., whose sum is 1."""
-    if logits.dim() == labels.dim():
-        return criterion(logits, labels)
-    weights = torch.tensor([0.5**n for n in range(logits.shape[1])], device=logits.device)
-    losses = torch.stack([criterion(logits[:, head], labels) for head in range(logits.shape[1])])
-    return (losses * weights / weights.sum()).sum()
 
 
 def _dice(module: SegmentationNetwork, volume: Volume, task: BaselineTask) -> float:

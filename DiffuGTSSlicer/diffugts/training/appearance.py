@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from diffugts.training.case import Case
 from diffugts.training.cases import CaseSource
 from diffugts.training.configuration import RunConfiguration
 from diffugts.training.crops import crop_box, crop_box_around, padded
+from diffugts.training.deep_supervision import supervised
 from diffugts.training.draws import draws
 from diffugts.training.generated_volumes import generated_volumes
 from diffugts.training.grid import TrainingGrid
@@ -82,7 +84,7 @@ def train_appearance(
 
     def loss(module: nn.Module) -> torch.Tensor:
         scans, targets, weights = (torch.as_tensor(part).to(run.accelerator.device) for part in next(batches))
-        return supervised(module(scans).float(), targets, weights)
+        return supervised(module(scans).float(), targets, partial(dice_and_entropy, weights=weights))
 
     return run.train(loss, lambda module: figures(module, watched))
 
@@ -105,15 +107,8 @@ def take_over(network: AppearanceNetwork, folder: Path) -> None:
             tensor[shared] = given[name][shared]
 
 
-def supervised(logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Dice over the batch and cross-entropy, of the output or of every head with weights 1, 1/2, 1/4 ... whose sum is 1."""
-    heads = logits.unbind(1) if logits.dim() > targets.dim() else (logits,)
-    shares = np.array([0.5**n for n in range(len(heads))])
-    losses = [_dice_and_entropy(head, targets, weights) for head in heads]
-    return sum(loss * share for loss, share in zip(losses, shares / shares.sum()))  # type: ignore[return-value]
-
-
-def _dice_and_entropy(logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+def dice_and_entropy(logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Dice over the batch and cross-entropy, of voxels that carry weight; all (n, 1, k, j, i)."""
     entropy = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
     found = torch.sigmoid(logits) * weights
     overlap = 2 * (found * targets).sum() + DICE_SMOOTHING

@@ -25,7 +25,7 @@ from diffugts.views import View
 
 NONE = AppearanceFusion()
 CHOICES = (NONE, AppearanceFusion(0.25), AppearanceFusion(0.5))
-"""No more than a half: at 1 patients gain a little more, and scores can no longer be calibrated (docs/decisions.md)."""
+"""No more than a half: at 1 patients gain a little more, and calibrated scores err half as much again (docs/decisions.md)."""
 
 OTHER = "liver tumour"
 """What held-out patients, who have a sarcoma of a limb, are asked for besides."""

@@ -25,6 +25,7 @@ from diffugts.attention import AnomalyAttention
 from diffugts.calibration import Calibration
 from diffugts.descriptions.bank import EmbeddingBank, common_prompts
 from diffugts.descriptions.encoder import load_text_encoder
+from diffugts.errors import RequestError
 from diffugts.evaluation.measures import dice
 from diffugts.foundation.autoencoder import ScanAutoencoder
 from diffugts.foundation.denoiser import HoleDenoiser
@@ -35,7 +36,7 @@ from diffugts.refinement import RefinementWeights, refined_score
 from diffugts.training.appearance_choice import chosen_fusion
 from diffugts.training.attention import HELD_OUT_PATIENTS
 from diffugts.training.calibration import CALIBRATION_SEEDS, calibrate, logistic_regression
-from diffugts.training.configuration import with_left_out
+from diffugts.training.configuration import left_out_of, with_left_out
 from diffugts.training.looks import Look, Way, encoded_volume, looks_at, looks_at_generated_bodies
 from diffugts.training.volumes import SPACING_MM, Volume, read_volumes
 
@@ -78,6 +79,8 @@ def assemble_model(volumes: Path, runs: Path, output: Path) -> ModelPreset:
     `runs`/assembly.json. A model card already in `output` is kept; which categories the attention's run left out is said in it.
     """
     inpainter, appearance = runs / "inpainter" / "last", runs / "appearance" / "last"
+    if appearance.is_dir():
+        require_as_much_left_out(runs)
     pipeline = DiffuGTSPipeline(
         ScanAutoencoder.from_pretrained(runs / "autoencoder" / "last"),
         HoleDenoiser.from_pretrained(runs / "denoiser" / "last"),
@@ -143,6 +146,16 @@ def assemble_model(volumes: Path, runs: Path, output: Path) -> ModelPreset:
     (runs / "assembly.json").write_text(json.dumps(measured, indent=2), encoding="utf-8")
     print(json.dumps(measured, indent=2))
     return pipeline.preset
+
+
+def require_as_much_left_out(runs: Path) -> None:
+    """Raise RequestError where the appearance network was shown tumours that the attention was not: the card would not be true."""
+    shown = left_out_of(runs / "attention") - left_out_of(runs / "appearance")
+    if shown:
+        raise RequestError(
+            f"The attention in '{runs}' was trained without tumours of: {', '.join(sorted(shown))}; its appearance network was "
+            "shown them. Train it with the same --leave-out and without --initial, or remove its folder."
+        )
 
 
 @torch.no_grad()

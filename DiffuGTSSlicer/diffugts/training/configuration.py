@@ -72,6 +72,12 @@ def starts_of(folder: Path) -> list[dict[str, Any]]:
     return json.loads(path.read_text(encoding="utf-8"))["starts"] if path.is_file() else []
 
 
+def left_out_of(run: Path) -> set[str]:
+    """Categories that the run in `run` was not shown, as its last start says; none where it kept nothing."""
+    starts = starts_of(run)
+    return set(starts[-1]["task"].get("left_out", [])) if starts else set()
+
+
 def versions() -> dict[str, str]:
     """Of this program and of what computes and draws for it."""
     return {"diffugts": __version__, "python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
